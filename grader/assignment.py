@@ -1,0 +1,185 @@
+"""The rubric: parts, points, weights of checks and the parameters of a term, from one validated TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from grader.errors import AssignmentError
+
+__all__ = ["Assignment", "Limits", "Part", "QuickThresholds", "Term", "load_assignment"]
+
+Percent = Annotated[float, Field(gt=0, lt=100)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Points = Annotated[float, Field(ge=0)]
+Bits = Annotated[int, Field(ge=1, le=16)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(_Model):
+    """What a submission may take: seconds for one probe, seconds and restarts for all of them together."""
+
+    probe_seconds: Positive
+    submission_seconds: Positive
+    restarts: Count
+
+
+class Term(_Model):
+    """The numbers of the assignment that change between terms."""
+
+    learning_rate: Positive
+    steps: Count
+    top_k: Count
+    l1_lambdas: tuple[Positive, ...]
+    proximal_lambdas: tuple[Positive, ...]
+    trimmed_lambdas: tuple[Positive, ...]
+    trimmed_n_penalized: Count
+    one_shot_sparsities: tuple[Percent, ...]
+    target_sparsity: Percent
+    epochs: Count
+    ramp_epochs: Count
+    bits: tuple[Bits, ...]
+    finetuned_bits: tuple[Bits, ...]
+
+
+class QuickThresholds(_Model):
+    """Largest accepted drops from the float accuracy on the tiny images, in percentage points."""
+
+    finetuned_max_drop: Positive
+    iterative_max_drop: Positive
+    global_max_drop: Positive
+    quantized_max_drop: Positive
+    sparse_quantized_max_drop: Positive
+
+
+class Part(_Model):
+    """A part of the assignment; its automatic points are shared among the checks that ran, by weight."""
+
+    id: str
+    title: str
+    automatic: Points
+    manual: Points = 0
+    bonus: bool = False
+    public: Mapping[str, Points] = Field(default_factory=dict)
+    hidden: Mapping[str, Points] = Field(default_factory=dict)
+    reading: str = ""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight by check, public and hidden."""
+        return {**self.public, **self.hidden}
+
+    @model_validator(mode="after")
+    def _some_check_earns_the_points(self) -> Self:
+        if both := self.public.keys() & self.hidden.keys():
+            raise ValueError(f"part {self.id}: {', '.join(sorted(both))} is both public and hidden")
+        if self.automatic and not sum(self.weights.values()):
+            raise ValueError(f"part {self.id}: {self.automatic:g} automatic points, but no check has a weight")
+        return self
+
+
+class Assignment(_Model):
+    """The whole rubric of one term."""
+
+    name: str
+    total: Points
+    automatic_total: Points
+    limits: Limits
+    term: Term
+    quick: QuickThresholds
+    parts: Mapping[str, Part]
+    left_out: frozenset[str] = frozenset()
+    """Checks of the parts that this term leaves out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_parts(cls, data: Any) -> Any:
+        """The key of a part's table is its id."""
+        parts = data.get("parts") if isinstance(data, dict) else None
+        if not isinstance(parts, dict):
+            return data
+        named = {key: {"id": key, **part} if isinstance(part, dict) else part for key, part in parts.items()}
+        return {**data, "parts": named}
+
+    @model_validator(mode="after")
+    def _totals_and_names(self) -> Self:
+        scored = [part for part in self.parts.values() if not part.bonus]
+        automatic, manual = sum(p.automatic for p in scored), sum(p.manual for p in scored)
+        if automatic != self.automatic_total:
+            raise ValueError(f"the parts have {automatic:g} automatic points, automatic_total says {self.automatic_total:g}")
+        if automatic + manual != self.total:
+            raise ValueError(f"the parts have {automatic + manual:g} points, total says {self.total:g}")
+        names = [name for part in self.parts.values() for name in part.weights]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} is a check of more than one part")
+        if self.term.ramp_epochs > self.term.epochs:
+            raise ValueError("term.ramp_epochs is larger than term.epochs: the ramp would not reach its target")
+        return self
+
+    def part_of(self, check: str) -> Part | None:
+        """The part to which a check belongs."""
+        return next((part for part in self.parts.values() if check in part.weights), None)
+
+
+def load_assignment(path: Path) -> Assignment:
+    """Read a rubric. A file with ``extends`` changes single values of another one beside it.
+
+    Raises:
+        AssignmentError: naming the file and every key that is wrong.
+    """
+    data = _read(path)
+    try:
+        return Assignment.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(_explain(detail) for detail in error.errors())
+        raise AssignmentError(f"{path}: {problems}") from None
+
+
+def _read(path: Path, depth: int = 0) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AssignmentError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AssignmentError(f"{path} is not valid TOML: {error}") from None
+    base = data.pop("extends", None)
+    dropped = data.pop("without_parts", [])
+    if base is not None:
+        if depth > 5:
+            raise AssignmentError(f"{path}: extends goes round in circles")
+        data = _merge(_read(path.parent / str(base), depth + 1), data)
+    for part in dropped:
+        _leave_out(data, part, path)
+    return data
+
+
+def _leave_out(data: dict[str, Any], part: str, path: Path) -> None:
+    table = data.get("parts", {}).pop(part, None)
+    if table is None:
+        raise AssignmentError(f"{path}: without_parts names {part!r}, which is no part of the rubric")
+    checks = [*table.get("public", {}), *table.get("hidden", {})]
+    data["left_out"] = sorted({*data.get("left_out", []), *checks})
+
+
+def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged key by key; everything else is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _explain(detail: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    what = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(detail["type"], detail["msg"])
+    what = what.removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

@@ -1,0 +1,1 @@
+"""Checks on hidden cases: other seeds, other shapes, edge cases. Students see their titles only."""

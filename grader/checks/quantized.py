@@ -1,0 +1,92 @@
+"""What quantized weights look like: levels, spacing, range and rounding, each on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from grader.checks.compare import require, show
+
+__all__ = [
+    "convolve",
+    "levels_of",
+    "require_evenly_spaced",
+    "require_few_levels",
+    "require_nearest",
+    "require_range",
+    "require_symmetric",
+]
+
+Array = NDArray[np.float64]
+
+SLACK = 1e-5
+"""Relative to the range: float32 rounding of scale, offset and back stays below it; half a 6-bit step is 8e-3."""
+
+
+def levels_of(wq: Array) -> Array:
+    """The distinct values, sorted; values closer than float32 rounding count as one."""
+    values = np.unique(wq.astype(np.float64))
+    if len(values) < 2:
+        return values
+    gaps = np.diff(values) > SLACK * (values[-1] - values[0])
+    return values[np.concatenate([[True], gaps])]
+
+
+def require_few_levels(wq: Array, bit: int, what: str) -> None:
+    """At most 2^bit levels."""
+    levels = levels_of(wq)
+    require(len(levels) <= 2**bit, f"{what} has too many levels", expected=f"at most {2**bit}", received=str(len(levels)))
+
+
+def require_quantized(wq: Array, what: str) -> None:
+    """Far fewer values than weights: it was quantized at all."""
+    require(len(levels_of(wq)) <= wq.size / 4, f"{what} was not quantized", received=f"{len(levels_of(wq))} values")
+
+
+def require_evenly_spaced(wq: Array, what: str) -> None:
+    """All gaps between neighbouring levels are multiples of the smallest one."""
+    levels = levels_of(wq)
+    require(len(levels) > 1, f"{what} has a single level")
+    gaps = np.diff(levels)
+    multiples = gaps / gaps.min()
+    even = np.abs(multiples - multiples.round()) <= 0.02 * multiples
+    require(even.all(), f"the levels of {what} are not evenly spaced", received=f"gaps {show(gaps)}")
+
+
+def require_nearest(w: Array, wq: Array, what: str) -> None:
+    """No weight lies nearer to another level than to its own; exact ties may go either way."""
+    levels = levels_of(wq)
+    nearest = np.abs(w[:, None] - levels[None, :]).min(axis=1)
+    slack = 2 * SLACK * (levels[-1] - levels[0]) + 1e-12
+    wrong = ~(np.abs(wq - w) <= nearest + slack)
+    if wrong.any():
+        i = int(wrong.argmax())
+        best = levels[np.abs(levels - w[i]).argmin()]
+        require(False, f"{what}: a weight is not rounded to the nearest level",
+                expected=f"{w[i]:.6g} -> {best:.6g}", received=f"{w[i]:.6g} -> {wq[i]:.6g}")  # fmt: skip
+
+
+def require_range(wq: Array, low: float, high: float, what: str) -> None:
+    """The outermost levels are exactly the extremes, up to the rounding of the dtype."""
+    slack = 16 * float(np.finfo(wq.dtype).eps) * max(abs(low), abs(high))
+    right = abs(wq.min() - low) <= slack and abs(wq.max() - high) <= slack
+    require(right, f"the outermost levels of {what} are not the extremes of its non-zero weights",
+            expected=f"{low:.6g} .. {high:.6g}", received=f"{wq.min():.6g} .. {wq.max():.6g}")  # fmt: skip
+
+
+def require_symmetric(wq: Array, what: str) -> None:
+    """The grid of levels is its own mirror image: a level at zero, or the two innermost ones opposite."""
+    levels = levels_of(wq)
+    require(len(levels) > 1, f"{what} has a single level")
+    half_steps = 2 * levels / np.diff(levels).min()
+    mirrored = np.abs(half_steps - half_steps.round()) <= 0.05
+    require(mirrored.all(), f"the levels of {what} are not symmetric around zero", received=levels)
+
+
+def convolve(x: Array, weight: Array, stride: int, padding: int) -> Array:
+    """The convolution of x (N, C, H, W) with weight (O, C, k, k), in float64."""
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    k = weight.shape[2]
+    windows = sliding_window_view(padded, (k, k), axis=(2, 3))[:, :, ::stride, ::stride]
+    return np.einsum("nchwij,ocij->nohw", windows, weight.astype(np.float64))

@@ -1,0 +1,185 @@
+"""Grade one submission: stage it, ask its workers, run the checks, and put it all in a Report."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from grader import locations
+from grader.assignment import Assignment, Part
+from grader.cases import Arrays
+from grader.errors import CheckFailed, GraderError
+from grader.oracle import goldens_for
+from grader.report import CheckReport, Curve, Outcome, PartReport, Report
+from grader.run_checks import Ending, run_checks
+from grader.session import Answer, Evaluator, Interview, Session
+from grader.submission import Submission, stage
+from grader.worker.host import start_server
+from grader.written import FILE, manual_items, read_written
+
+__all__ = ["Grader"]
+
+_SOLVERS = {
+    "gradient_descent": "gradient descent",
+    "projected_gradient_descent": "projected gradient descent",
+    "l1_gradient_descent": "L1 by subgradient",
+    "proximal_gradient_descent": "proximal gradient descent",
+    "trimmed_l1_gradient_descent": "trimmed L1",
+}
+
+
+class Grader:
+    """Grades submissions one after another with one warm fork server.
+
+    Args:
+        assignment: the rubric.
+        show_hidden: put the messages of hidden checks into reports, for the instructor's eyes.
+        method: start method of the workers; None for the platform's best.
+    """
+
+    def __init__(
+        self, assignment: Assignment, *, show_hidden: bool = False, method: str | None = None
+    ) -> None:
+        start_server()
+        self._assignment = assignment
+        self._show_hidden = show_hidden
+        self._method = method
+        self._pristine = locations.pristine()
+        self._goldens = goldens_for(assignment)
+        self._evaluator = Evaluator(self._pristine, assignment.limits, self._goldens.public)
+        self._template = read_written((self._pristine / FILE).read_bytes())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._evaluator.close()
+
+    def grade(self, submission: Submission, parts: Iterable[str] | None = None) -> Report:
+        """Run the checks of ``parts`` (ids; None for all) in the quick profile.
+
+        Raises:
+            GraderError: a part is unknown, or the rubric and the checks do not fit together.
+        """
+        chosen = self._chosen(parts)
+        with tempfile.TemporaryDirectory(prefix="grader-") as scratch:
+            folder = Path(scratch).resolve()
+            notes = [*submission.notes, *stage(submission, self._pristine, folder)]
+            accelerator = _mentions_accelerator(submission)
+            if accelerator:
+                notes.append(f"{accelerator} asks for a GPU; it was run on the CPU instead.")
+            with Interview(folder, self._assignment.limits, bool(accelerator), self._method) as interview:
+                return self._report(submission, interview, chosen, notes)
+
+    def _chosen(self, parts: Iterable[str] | None) -> list[str]:
+        known = self._assignment.parts
+        chosen = list(known) if parts is None else list(dict.fromkeys(parts))
+        if unknown := [part for part in chosen if part not in known]:
+            raise GraderError(f"there is no part {unknown[0]!r} in the rubric; the parts are {', '.join(known)}")
+        return chosen
+
+    def _report(
+        self, submission: Submission, interview: Interview, chosen: list[str], notes: list[str]
+    ) -> Report:
+        written = read_written(submission.files.get(FILE))
+        goldens = self._goldens
+        session = Session(
+            self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written
+        )
+        endings = run_checks(session, self._assignment, chosen)
+        parts = tuple(self._part(self._assignment.parts[part], endings) for part in chosen)
+        if absent := [part.title for part in parts if not part.checks]:
+            notes.append(f"Only your instructor's checks see: {', '.join(absent)}.")
+        manual = manual_items(self._assignment, self._template, written)
+        return Report(
+            submission=submission.name,
+            profile="quick",
+            score=_rounded(sum(Fraction(part.score) for part in parts)),
+            max_score=_rounded(sum(Fraction(part.max_score) for part in parts if not part.bonus)),
+            parts=parts,
+            notes=tuple(notes),
+            manual=tuple(item for item in manual if item.part in chosen),
+            curves=tuple(_curves(session)),
+        )
+
+    def _part(self, part: Part, endings: Mapping[str, Ending]) -> PartReport:
+        """The part's automatic points, shared by weight among its checks that ran."""
+        ran = {name: weight for name, weight in part.weights.items() if name in endings}
+        total = sum(map(Fraction, ran.values()))
+        checks = []
+        for name, weight in ran.items():
+            worth = Fraction(part.automatic) * Fraction(weight) / total if total else Fraction(0)
+            checks.append(self._check(name, endings[name], worth, part))
+        earned = sum(
+            Fraction(part.automatic) * Fraction(weight) / total
+            for name, weight in ran.items()
+            if endings[name].outcome is Outcome.PASSED and total
+        )
+        return PartReport(
+            id=part.id,
+            title=part.title,
+            score=_rounded(earned),
+            max_score=part.automatic if ran else 0,
+            manual_max=part.manual,
+            bonus=part.bonus,
+            checks=tuple(checks),
+        )
+
+    def _check(self, name: str, ending: Ending, worth: Fraction, part: Part) -> CheckReport:
+        hidden, failure = name in part.hidden, ending.failure
+        silent = hidden and not self._show_hidden and not (failure is not None and failure.harmless)
+        shown = None if silent else failure
+        return CheckReport(
+            name=name,
+            title=ending.title,
+            points=_rounded(worth) if ending.outcome is Outcome.PASSED else 0,
+            max_points=_rounded(worth),
+            outcome=ending.outcome,
+            message=shown.message if shown else "" if silent else ending.message,
+            hidden=hidden,
+            expected=shown.expected if shown else None,
+            received=shown.received if shown else None,
+            advice=_advice(shown, part) if shown else None,
+        )
+
+
+def _advice(failure: CheckFailed, part: Part) -> str | None:
+    reading = f"Read {part.reading}." if part.reading else ""
+    return " ".join(text for text in (failure.advice, reading) if text) or None
+
+
+def _rounded(points: Fraction | int) -> float:
+    """Shown with four decimals; sums are made of exact fractions, so that full marks are exactly full."""
+    return round(float(points), 4)
+
+
+def _mentions_accelerator(submission: Submission) -> str | None:
+    """The name of a file whose code mentions a GPU."""
+    for name, content in submission.files.items():
+        if name.endswith(".py") and (b"cuda" in content or b"mps" in content):
+            return name
+    return None
+
+
+def _curves(session: Session) -> Iterable[Curve]:
+    """The runs on the assignment's own problem, as far as a check asked for them."""
+    for case_id, answer in session.asked("lab1").items():
+        _, solver, *rest = case_id.split("/")
+        if solver in _SOLVERS and rest[0] == "course":
+            expected = session.case(case_id).expected
+            title = _SOLVERS[solver] + (f", λ = {rest[1]}" if len(rest) > 1 else "")
+            yield _curve(title, expected, answer)
+
+
+def _curve(title: str, expected: Arrays, answer: Answer | None) -> Curve:
+    return Curve(
+        title=title,
+        expected_weights=expected["weights"].tolist(),
+        expected_losses=expected["losses"].tolist(),
+        weights=answer.array("weights").tolist() if answer else None,
+        losses=answer.array("losses").tolist() if answer else None,
+    )

@@ -1,0 +1,137 @@
+"""Probes of Lab 2: evaluate, prune and fine-tune small networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from grader.probes.networks import Batches, Recorder, build, prunable, state_arrays, state_dict
+from grader.probes.plain import Array, Params, Reply, number, require_kind, tensor_array
+from grader.worker.student import ProbeFailed, Student
+
+__all__ = [
+    "evaluate",
+    "finetune",
+    "global_prune",
+    "iterative_prune",
+    "logits",
+    "prune_layer",
+    "ramp",
+    "sparsity",
+]
+
+_MODULE = "lab2_pruning"
+
+
+def _network(student: Student, params: Params, arrays: Mapping[str, Array]) -> nn.Module:
+    net = build(student, params)
+    net.load_state_dict(state_dict(arrays))
+    return net
+
+
+def logits(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """The provided network's logits; asked of a worker that holds no student code. No labels are needed."""
+    net = _network(student, params, arrays).eval()
+    with torch.no_grad():
+        return {}, {"logits": net(torch.from_numpy(arrays["images"])).numpy()}
+
+
+def evaluate(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """Call ``evaluate`` on a network in training or evaluation mode; its result, the mode, the network after it."""
+    net = _network(student, params, arrays).train(params["training"])
+    batches = Batches(arrays["images"], arrays["labels"], params["batch_size"])
+    recorder = Recorder(net)
+    value = student.call(student.attribute(_MODULE, "evaluate"), net, batches)
+    facts, _ = recorder.finish()
+    facts["accuracy"] = number(value, "the result of `evaluate`")
+    facts["training_after"] = net.training
+    facts["grads"] = any(p.grad is not None for p in net.parameters())
+    return facts, state_arrays(net)
+
+
+def prune_layer(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """Call ``prune_by_percentage`` on one layer."""
+    weight = torch.from_numpy(arrays["weight"].copy())
+    if weight.dim() == 4:
+        layer: nn.Module = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2])
+    else:
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        layer.weight = nn.Parameter(weight)
+        layer.bias = nn.Parameter(torch.from_numpy(arrays["bias"].copy()))  # type: ignore[assignment]
+    before = layer.weight
+    student.call(student.attribute(_MODULE, "prune_by_percentage"), layer, params["q"])
+    facts = {"same_parameter": _holds(layer, before), "dtype": str(layer.weight.dtype)}
+    return facts, {
+        "weight": tensor_array(layer.weight, "layer.weight", tuple(before.shape)),
+        "bias": tensor_array(layer.bias, "layer.bias", tuple(arrays["bias"].shape)),
+    }
+
+
+def _holds(layer: nn.Module, parameter: object) -> bool:
+    """Whether the layer still trains this very parameter; pruning hooks keep it as ``weight_orig``."""
+    return any(p is parameter for p in layer.parameters())
+
+
+def sparsity(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """Call ``sparsity_by_layer``; names may or may not end in ``.weight``."""
+    found = student.call(student.attribute(_MODULE, "sparsity_by_layer"), _network(student, params, arrays))
+    require_kind(found, Mapping, "the result of `sparsity_by_layer`")
+    if not all(isinstance(name, str) for name in found):
+        raise ProbeFailed("type", "the keys of the result of `sparsity_by_layer` should be layer names")
+    fractions = {n.removesuffix(".weight"): number(v, f"the sparsity of {n}") for n, v in found.items()}
+    return {"sparsity": fractions}, {}
+
+
+def _sgd(net: nn.Module, params: Params) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        net.parameters(), lr=params["lr"], momentum=params["momentum"], weight_decay=params["weight_decay"]
+    )
+
+
+def _train(student: Student, params: Params, arrays: Mapping[str, Array], name: str, **options: Any) -> Reply:
+    """Call a training function on the network, watching every forward pass."""
+    net = _network(student, params, arrays).train(params.get("training", True))
+    parameters = {n: layer.weight for n, layer in prunable(net).items()}
+    batches = Batches(arrays["images"], arrays["labels"], params["batch_size"], params["batches"])
+    recorder = Recorder(net)
+    function = student.attribute(_MODULE, name)
+    student.call(function, net, batches, F.cross_entropy, _sgd(net, params), **options)
+    facts, seen = recorder.finish()
+    layers = prunable(net)
+    facts["same_parameters"] = all(_holds(layers[n], p) for n, p in parameters.items() if n in layers)
+    return facts, seen | state_arrays(net)
+
+
+def finetune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """Call ``finetune_after_prune`` for its one epoch."""
+    return _train(student, params, arrays, "finetune_after_prune", prune=params["prune"])
+
+
+def iterative_prune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """Call ``iterative_prune`` for a few short epochs."""
+    return _train(student, params, arrays, "iterative_prune", **params["options"])
+
+
+def ramp(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """The values of ``pruning_percentage`` over the given epochs."""
+    function = student.attribute(_MODULE, "pruning_percentage")
+    values = [
+        number(student.call(function, epoch, **params["options"]), f"pruning_percentage({epoch})")
+        for epoch in params["epochs"]
+    ]
+    return {}, {"percentages": np.array(values)}
+
+
+def global_prune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """Call ``global_prune_by_percentage`` on a network."""
+    net = _network(student, params, arrays)
+    before = {n: layer.weight for n, layer in prunable(net).items()}
+    student.call(student.attribute(_MODULE, "global_prune_by_percentage"), net, params["q"])
+    layers = prunable(net)
+    return {"same_parameters": all(_holds(layers[n], p) for n, p in before.items())}, state_arrays(net)

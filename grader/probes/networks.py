@@ -1,0 +1,90 @@
+"""Networks in a worker: built from plain arrays, taken apart into plain arrays, and watched while they train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grader.probes.plain import Array, Outputs, Params
+from grader.worker.student import Student
+
+__all__ = ["Batches", "Recorder", "build", "prunable", "state_arrays", "state_dict"]
+
+
+def state_dict(arrays: Mapping[str, Array], prefix: str = "net.") -> dict[str, Tensor]:
+    """The arrays below ``prefix`` as a state dict of new tensors."""
+    names = (name for name in arrays if name.startswith(prefix))
+    return {name.removeprefix(prefix): torch.from_numpy(arrays[name].copy()) for name in names}
+
+
+def build(student: Student, params: Params, num_bits: int | None = None, symmetric: bool = False) -> nn.Module:
+    """The provided ResNet in the size that ``params["net"]`` gives."""
+    network = student.attribute("resnet20", "ResNetCIFAR")
+    options = {"Nbits": num_bits, "symmetric": symmetric, **params["net"]}
+    made: nn.Module = student.call(network, **options)
+    return made
+
+
+def prunable(net: nn.Module) -> dict[str, nn.Module]:
+    """The prunable layers by the design's rule: every Conv2d and Linear outside the shortcuts."""
+    kinds = (nn.Conv2d, nn.Linear)
+    return {n: m for n, m in net.named_modules() if isinstance(m, kinds) and "id_mapping" not in n}
+
+
+def state_arrays(net: nn.Module, prefix: str = "net.") -> Outputs:
+    """Parameters and buffers as plain arrays, read through the modules so that pruning hooks count."""
+    found: Outputs = {}
+    for name, module in net.named_modules():
+        for key in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            value = getattr(module, key, None)
+            if isinstance(value, Tensor):
+                found[f"{prefix}{name}.{key}"] = value.detach().cpu().numpy().copy()
+    return found
+
+
+class Batches:
+    """Batches of images and labels, new tensors in every pass."""
+
+    def __init__(self, images: Array, labels: Array, batch_size: int, count: int | None = None) -> None:
+        inputs, targets = torch.from_numpy(images.copy()), torch.from_numpy(labels.copy())
+        self._batches = list(zip(inputs.split(batch_size), targets.split(batch_size), strict=True))[:count]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter([(x.clone(), y.clone()) for x, y in self._batches])
+
+
+class Recorder:
+    """Watches a network: at every forward pass, the prunable weights, the mode and the number of images."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._net = net
+        self._weights: list[dict[str, Tensor]] = []
+        self._training: list[bool] = []
+        self._images: list[int] = []
+        self._handle = net.register_forward_pre_hook(self._before_forward)
+
+    def _before_forward(self, net: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._training.append(net.training)
+        self._images.append(len(inputs[0]))
+        self._snapshot()
+
+    def _snapshot(self) -> None:
+        layers = prunable(self._net).items()
+        self._weights.append({name: layer.weight.detach().clone() for name, layer in layers})
+
+    def finish(self) -> tuple[dict[str, Any], Outputs]:
+        """Facts (one value per forward pass) and, by layer, the weights at each pass and at the end."""
+        self._handle.remove()
+        self._snapshot()
+        facts = {"training": self._training, "images": self._images}
+        seen = {
+            f"seen.{name}": torch.stack([step[name] for step in self._weights]).cpu().numpy()
+            for name in self._weights[0]
+        }
+        return facts, seen

@@ -1,0 +1,102 @@
+"""What grading one submission says: the data that every output format is drawn from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["CheckReport", "Curve", "ManualItem", "Outcome", "PartReport", "Report"]
+
+
+class Outcome(StrEnum):
+    """How a check ended; ``error`` is always a fault of the grader, never of the student."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    SKIPPED = "skipped"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CheckReport(_Model):
+    """One property of one function. ``max_points`` is 0 for a note, which is never scored."""
+
+    name: str
+    title: str
+    points: float
+    max_points: float
+    outcome: Outcome
+    message: str = ""
+    diagnosis: str | None = None
+    hidden: bool = False
+    expected: str | None = None
+    received: str | None = None
+    advice: str | None = None
+
+
+class PartReport(_Model):
+    """A part of the rubric: its automatic points, and what a person adds by hand."""
+
+    id: str
+    title: str
+    score: float
+    max_score: float
+    manual_max: float
+    bonus: bool = False
+    checks: tuple[CheckReport, ...]
+
+
+class ManualItem(_Model):
+    """A written answer; empty ones earn nothing and wait for nobody."""
+
+    part: str
+    prompt: str
+    text: str
+    max_score: float
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self.text)
+
+
+class Curve(_Model):
+    """One Lab 1 run: the expected trajectory and, where there is one, the student's.
+
+    ``weights`` are (steps + 1) rows of one number per element, ``losses`` are steps + 1 numbers.
+    """
+
+    title: str
+    expected_weights: list[list[float]]
+    expected_losses: list[float]
+    weights: list[list[float]] | None = None
+    losses: list[float] | None = None
+
+
+class Report(_Model):
+    """The result of grading one submission.
+
+    ``score`` counts bonus points, ``max_score`` does not.
+    """
+
+    submission: str
+    profile: str
+    score: float
+    max_score: float
+    parts: tuple[PartReport, ...]
+    notes: tuple[str, ...] = ()
+    manual: tuple[ManualItem, ...] = ()
+    curves: tuple[Curve, ...] = ()
+
+    def has_error(self) -> bool:
+        """Whether the grader itself failed somewhere, so that this report is not final."""
+        return any(c.outcome is Outcome.ERROR for p in self.parts for c in p.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as the command line prints it: everything except the curves."""
+        return self.model_dump(mode="json", exclude={"curves"})

@@ -1,0 +1,141 @@
+"""Run the pytest checks against one session, in this process, and note how each one ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grader.assignment import Assignment
+from grader.errors import AssignmentError, CheckFailed, CheckTimedOut, GraderError
+from grader.report import Outcome
+from grader.session import Session
+
+__all__ = ["Ending", "run_checks"]
+
+_CHECKS = Path(__file__).resolve().parent / "checks"
+_PREFIX = "check_"
+# The judge runs in the user's directory, beside a submission: nothing there may configure pytest or load a plugin.
+_ISOLATED = ("--noconftest", "--disable-plugin-autoload", f"--rootdir={_CHECKS}", f"-c{os.devnull}")
+_UNUSED = ("terminal", "cacheprovider", "capture", "doctest", "faulthandler", "junitxml", "logging", "pastebin",
+           "stepwise", "threadexception", "tmpdir", "unittest", "unraisableexception", "warnings")  # fmt: skip
+_NAMES = ("-opython_files=*.py", f"-opython_functions={_PREFIX}*", "-opython_classes=", "--import-mode=append")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one check ended, and its title. ``failure`` holds what a failed one says."""
+
+    title: str
+    outcome: Outcome
+    failure: CheckFailed | None = None
+    message: str = ""
+
+
+class _Plugin:
+    """Chooses the checks of the rubric, gives them the session, and notes their endings."""
+
+    def __init__(self, session: Session, assignment: Assignment, chosen: frozenset[str]) -> None:
+        self._session = session
+        self._assignment = assignment
+        self._chosen = chosen
+        self.endings: dict[str, Ending] = {}
+        self.found: set[str] = set()
+
+    @pytest.fixture
+    def session(self) -> Session:
+        """What a check asks."""
+        return self._session
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.found = {_name(item) for item in items}
+        items[:] = [item for item in items if _name(item) in self._chosen]
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        for needed in getattr(_function(item), "__needs__", ()):
+            if self.endings[needed].outcome is not Outcome.PASSED:
+                pytest.skip(f'builds on "{self.endings[needed].title}"')
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        if call.excinfo is not None:
+            self.endings[_name(item)] = _ending(_title(item), call.excinfo.value)
+        elif call.when == "call":
+            self.endings[_name(item)] = Ending(_title(item), Outcome.PASSED)
+        return (yield)
+
+
+def _function(item: pytest.Item) -> Callable[..., Any]:
+    function: Callable[..., Any] = item.obj  # type: ignore[attr-defined]
+    return function
+
+
+def _name(item: pytest.Item) -> str:
+    return item.name.removeprefix(_PREFIX)
+
+
+def _title(item: pytest.Item) -> str:
+    return (_function(item).__doc__ or _name(item)).strip().splitlines()[0]
+
+
+def _ending(title: str, error: BaseException) -> Ending:
+    if isinstance(error, pytest.skip.Exception):
+        return Ending(title, Outcome.SKIPPED, message=str(error))
+    if isinstance(error, CheckTimedOut):
+        return Ending(title, Outcome.TIMEOUT, error)
+    if isinstance(error, CheckFailed):
+        return Ending(title, Outcome.FAILED, error)
+    return Ending(title, Outcome.ERROR, message=f"{type(error).__name__}: {error}"[:500])
+
+
+def run_checks(session: Session, assignment: Assignment, parts: Iterable[str]) -> Mapping[str, Ending]:
+    """Run every check of ``parts``; the endings by name.
+
+    Raises:
+        AssignmentError: the rubric names a check that does not exist, or a check exists without a part.
+        GraderError: pytest could not run them.
+    """
+    chosen = frozenset(name for part in parts for name in assignment.parts[part].weights)
+    plugin = _Plugin(session, assignment, chosen)
+    files = [str(path) for path in _check_files()]
+    with _clean_environment():
+        code = pytest.main(
+            [*_ISOLATED, *(f"-pno:{name}" for name in _UNUSED), *_NAMES, "--assert=plain", *files],
+            plugins=[plugin],
+        )
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise GraderError(f"the checks could not be run: pytest ended with {code!r}")
+    _require_known(plugin.found, assignment)
+    return plugin.endings
+
+
+def _check_files() -> list[Path]:
+    return [path for folder in (_CHECKS, _CHECKS / "hidden") for path in sorted(folder.glob("*.py"))]
+
+
+def _require_known(found: set[str], assignment: Assignment) -> None:
+    """Rubric and code list the same checks; a student's kit lacks the hidden ones, a term may leave a part out."""
+    known = {name for part in assignment.parts.values() for name in part.public}
+    hidden = {name for part in assignment.parts.values() for name in part.hidden}
+    has_hidden = (_CHECKS / "hidden").is_dir()
+    if missing := sorted((known | (hidden if has_hidden else set())) - found):
+        raise AssignmentError(f"the rubric names checks that do not exist: {', '.join(missing)}")
+    if stray := sorted(found - known - hidden - assignment.left_out):
+        raise AssignmentError(f"checks without a part in the rubric: {', '.join(stray)}")
+
+
+@contextmanager
+def _clean_environment() -> Generator[None]:
+    """Hide the variables through which a user's environment configures pytest."""
+    hidden = {name: os.environ.pop(name) for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

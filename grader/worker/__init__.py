@@ -1,0 +1,1 @@
+"""The untrusted side: processes that run student code, and the wire between them and the judge."""

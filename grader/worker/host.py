@@ -1,0 +1,132 @@
+"""The judge's end of a worker: start one, ask it, replace it.
+
+Workers are forks of one clean server (``multiprocessing``'s forkserver with ``grader.worker.preload``); where there
+is no fork, the same loop runs in a spawned process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import Any
+
+from grader.errors import WireError
+from grader.worker import wire
+from grader.worker.loop import serve
+
+__all__ = ["Worker", "WorkerLost", "start_server"]
+
+_starting = threading.Lock()
+
+
+class WorkerLost(Exception):
+    """The worker gave no usable answer and is gone. ``kind`` is ``timeout``, ``died`` or ``nonsense``."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+def start_method() -> str:
+    """``forkserver`` where the platform has it, else ``spawn``."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def _context(method: str) -> BaseContext:
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["grader.worker.preload"])
+    return context
+
+
+def start_server() -> None:
+    """Start the fork server without waiting for it: it warms up while the judge does something else."""
+    if start_method() == "forkserver":
+        from multiprocessing.forkserver import ensure_running
+
+        _context("forkserver")
+        with _anonymous_main():
+            ensure_running()
+
+
+@contextmanager
+def _anonymous_main() -> Iterator[None]:
+    """Hide what ``__main__`` is: multiprocessing would import it again in the child, and it is the judge."""
+    with _starting:
+        main = sys.modules["__main__"]
+        hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+        main.__dict__["__spec__"] = None
+        try:
+            yield
+        finally:
+            main.__dict__.update(hidden)
+
+
+class Worker:
+    """One process that runs one submission's code.
+
+    Args:
+        scratch: the directory of the staged submission.
+        uses_accelerator: whether its code mentions a GPU.
+        method: the start method of multiprocessing; None chooses the platform's best.
+        limits: the largest answer accepted.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        *,
+        uses_accelerator: bool = False,
+        method: str | None = None,
+        limits: wire.Limits | None = None,
+    ) -> None:
+        self._limits = limits or wire.Limits()
+        self._socket, theirs = socket.socketpair()
+        with theirs, _anonymous_main():
+            self._process = _context(method or start_method()).Process(  # type: ignore[attr-defined]
+                target=serve, args=(theirs, str(scratch), uses_accelerator), daemon=True
+            )
+            self._process.start()
+
+    def ask(self, header: Mapping[str, Any], arrays: wire.Arrays, seconds: float) -> wire.Message:
+        """Send one request and wait for its answer.
+
+        Raises:
+            WorkerLost: there is no well-formed answer within ``seconds``; the worker is closed.
+        """
+        deadline = time.monotonic() + seconds
+        try:
+            self._socket.settimeout(seconds)
+            wire.send(self._socket, wire.Message(header, arrays), self._limits)
+            return wire.receive(self._socket, deadline, self._limits)
+        except TimeoutError:
+            self.close()
+            raise WorkerLost("timeout", f"no answer within {seconds:g} seconds") from None
+        except (wire.ConnectionClosed, ConnectionError):
+            raise WorkerLost("died", self._how_it_died()) from None
+        except WireError as error:
+            self.close()
+            raise WorkerLost("nonsense", f"the process answered with malformed data: {error}") from None
+
+    def _how_it_died(self) -> str:
+        self._process.join(1)
+        code = self._process.exitcode
+        self.close()
+        if code is None:
+            return "the process closed its connection to the grader"
+        return f"the process was ended by signal {-code}" if code < 0 else f"the process exited with status {code}"
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._socket.close()
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join(5)

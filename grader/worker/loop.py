@@ -1,0 +1,103 @@
+"""The probe loop: what runs in a worker process from its first line to its last."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import random
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from grader.errors import WireError
+from grader.worker import wire
+from grader.worker.student import ProbeFailed, Student
+
+__all__ = ["serve"]
+
+_KEPT_VARIABLES = frozenset(
+    {"PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+     "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"}
+)  # fmt: skip
+
+
+def serve(sock: socket.socket, scratch: str, uses_accelerator: bool) -> None:
+    """Answer requests until the judge closes the connection.
+
+    Args:
+        sock: the connection to the judge.
+        scratch: the directory of the staged submission; the only one that this process works in.
+        uses_accelerator: whether the submission mentions a GPU, which is then replaced by the CPU.
+    """
+    _settle(scratch, uses_accelerator)
+    student = Student(scratch)
+    while True:
+        try:
+            request = wire.receive(sock)
+        except wire.ConnectionClosed:
+            return
+        reply = _answer(student, request)
+        try:
+            wire.send(sock, reply)
+        except WireError as error:
+            wire.send(sock, _failure("raised", str(error)))
+
+
+def _settle(scratch: str, uses_accelerator: bool) -> None:
+    """Make this process the student's: its own directory, no output, no inherited secrets.
+
+    The sandbox of the design's section 7 belongs here, before the first line of student code.
+    """
+    import grader.worker.preload  # noqa: F401  (already there after a fork; a spawned process loads it now)
+
+    os.chdir(scratch)
+    sys.argv = ["worker"]
+    sys.path[:] = [entry for entry in sys.path if entry]
+    for name in set(os.environ) - _KEPT_VARIABLES:
+        del os.environ[name]
+    sys.dont_write_bytecode = True
+    _silence()
+    if uses_accelerator:
+        from grader.worker.cpu_only import run_on_cpu
+
+        run_on_cpu()
+
+
+def _silence() -> None:
+    """Send what student code prints to nowhere: it would flood the terminal of the judge."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            os.dup2(null, descriptor)
+    sys.stdin, sys.stdout, sys.stderr = open(os.devnull), open(os.devnull, "w"), open(os.devnull, "w")  # noqa: SIM115
+
+
+def _answer(student: Student, request: wire.Message) -> wire.Message:
+    try:
+        module, _, name = str(request.header["probe"]).partition(".")
+        probe = getattr(importlib.import_module(f"grader.probes.{module}"), name)
+        _seed()
+        facts, arrays = probe(student, request.header["params"], request.arrays)
+        return wire.Message({"status": "ok", "facts": facts}, arrays)
+    except ProbeFailed as failure:
+        return _failure(failure.kind, failure.message, failure.frames)
+    except Exception as error:  # not the student's call, which ProbeFailed covers: a fault of the probe
+        return wire.Message({"status": "fault", "message": f"{type(error).__name__}: {error}"})
+
+
+def _seed() -> None:
+    """Student code may use the global generators; every probe starts them alike."""
+    import torch
+
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002  (the global state is the point here)
+    random.seed(0)
+
+
+def _failure(kind: str, message: str, frames: tuple[str, ...] = ()) -> wire.Message:
+    header: Mapping[str, Any] = {"status": "failed", "kind": kind, "message": message, "frames": list(frames)}
+    return wire.Message(header)

@@ -1,0 +1,84 @@
+"""answers.toml: the verdicts, the reported numbers and the texts that a person grades."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from grader.assignment import Assignment
+from grader.report import ManualItem
+
+__all__ = ["Written", "manual_items", "read_written"]
+
+FILE = "answers.toml"
+_TEXT_FIELDS = ("explanation", "answer")
+_PLACEHOLDERS = frozenset({"", "...", "…", "-", "?", "todo", "tbd", "n/a", "none", "your answer", "your answer here"})
+
+
+@dataclass(frozen=True)
+class Written:
+    """The tables of answers.toml by part, or the sentence that says why they cannot be read."""
+
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+    def text(self, part: str, key: str) -> str:
+        """A field of a part's own table, stripped; empty if it is missing or a placeholder."""
+        table = self.tables.get(part)
+        return _meaningful(table.get(key)) if isinstance(table, dict) else ""
+
+
+def _meaningful(value: object) -> str:
+    text = str(value).strip() if isinstance(value, (str, int, float, bool)) else ""
+    return "" if text.lower().strip(" .!") in _PLACEHOLDERS or not text.strip(" .-_?!") else text
+
+
+def read_written(data: bytes | None) -> Written:
+    """Parse the file of a submission."""
+    if data is None:
+        return Written(problem=f"{FILE} is not in the submission")
+    try:
+        return Written(tomllib.loads(data.decode("utf-8-sig")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return Written(problem=f"{FILE} is not valid TOML: {str(error)[:200]}")
+
+
+def _prompts(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The path below the part and the prompt of every question that is answered in words."""
+    if "prompt" in table and any(name in table for name in _TEXT_FIELDS):
+        yield (), str(table["prompt"])
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from (((name, *path), prompt) for path, prompt in _prompts(value))
+
+
+def manual_items(assignment: Assignment, template: Written, written: Written) -> tuple[ManualItem, ...]:
+    """What a person grades: one item per part with manual points, its prompts from the template.
+
+    The prompts of the template count, so that a submission cannot change a question.
+    """
+    items = []
+    for part in assignment.parts.values():
+        questions = list(_prompts(template.tables.get(part.id, {})))
+        if not part.manual or not questions:
+            continue
+        answers = [_answer(written.tables.get(part.id), path) for path, _ in questions]
+        items.append(
+            ManualItem(
+                part=part.id,
+                prompt="\n".join(prompt for _, prompt in questions),
+                text="\n\n".join(answer for answer in answers if answer),
+                max_score=part.manual,
+            )
+        )
+    return tuple(items)
+
+
+def _answer(table: object, path: tuple[str, ...]) -> str:
+    for name in path:
+        table = table.get(name) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        return ""
+    return next((text for name in _TEXT_FIELDS if (text := _meaningful(table.get(name)))), "")
