@@ -89,7 +89,7 @@ def save_cases(folder: Path, cases: CaseSet) -> None:
     listed = [c.model_dump(exclude={"inputs", "expected"}) for c in cases.cases.values()]
     text = json.dumps({"key": cases.key, "cases": listed}, indent=1, ensure_ascii=False) + "\n"
     (folder / "cases.json").write_text(text, encoding="utf-8", newline="\n")
-    data = save({name: np.ascontiguousarray(a) for name, a in sorted(arrays.items())})
+    data = save({name: np.array(a, order="C") for name, a in sorted(arrays.items())})
     (folder / "arrays.safetensors").write_bytes(data)
 
 

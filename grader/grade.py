@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -22,6 +23,8 @@ from grader.worker.host import start_server
 from grader.written import FILE, manual_items, read_written
 
 __all__ = ["Grader"]
+
+_ACCELERATOR = re.compile(rb"""\bcuda\b|["']mps["':]""")
 
 _SOLVERS = {
     "gradient_descent": "gradient descent",
@@ -160,7 +163,7 @@ def _rounded(points: Fraction | int) -> float:
 def _mentions_accelerator(submission: Submission) -> str | None:
     """The name of a file whose code mentions a GPU."""
     for name, content in submission.files.items():
-        if name.endswith(".py") and (b"cuda" in content or b"mps" in content):
+        if name.endswith(".py") and _ACCELERATOR.search(content):
             return name
     return None
 

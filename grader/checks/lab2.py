@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,10 @@ def require_sparsity(weight: Array, q: float, what: str) -> None:
             expected=f"{wanted:.0f} of {weight.size} (one more or fewer)", received=str(zeros))  # fmt: skip
 
 
-def require_smallest_pruned(before: Iterable[Array], after: Iterable[Array], what: str) -> None:
+def require_smallest_pruned(before: Mapping[str, Array], after: Mapping[str, Array], what: str) -> None:
     """No kept weight is smaller in magnitude than a pruned one, over all the arrays together."""
-    old, new = (np.concatenate([np.ravel(a) for a in arrays]) for arrays in (before, after))
+    old = np.concatenate([np.ravel(before[name]) for name in before])
+    new = np.concatenate([np.ravel(after[name]) for name in before])
     kept = np.abs(old)[new != 0].min(initial=np.inf)
     pruned = np.abs(old)[new == 0].max(initial=0.0)
     require(pruned <= kept, f"{what}: a larger weight was pruned while a smaller one was kept",
@@ -141,7 +142,7 @@ def check_layer_keeps_the_largest(session: Session) -> None:
     """`prune_by_percentage` prunes the smallest magnitudes"""
     for answer in session.each("lab2/prune_layer"):
         before, after = _pruned(answer)
-        require_smallest_pruned([before], [after], "the layer")
+        require_smallest_pruned({"": before}, {"": after}, "the layer")
 
 
 def check_layer_keeps_values(session: Session) -> None:
@@ -345,7 +346,7 @@ def check_global_uses_one_threshold(session: Session) -> None:
     """`global_prune_by_percentage` prunes the smallest magnitudes of the whole network by one threshold"""
     for answer in session.each("lab2/global_prune"):
         before, after = _pruned_globally(answer)
-        require_smallest_pruned(weights(before).values(), weights(after).values(), "over all layers")
+        require_smallest_pruned(weights(before), weights(after), "over all layers")
 
 
 def check_global_touches_only_prunable_weights(session: Session) -> None:

@@ -54,7 +54,7 @@ def send(sock: socket.socket, message: Message, limits: Limits | None = None) ->
         WireError: an array has a dtype that does not cross, or the message is over ``limits``.
     """
     limits = limits or Limits()
-    arrays = {name: np.ascontiguousarray(a) for name, a in message.arrays.items()}
+    arrays = {name: np.asarray(a, order="C") for name, a in message.arrays.items()}
     for name, array in arrays.items():
         if array.dtype.char not in _DTYPES:
             raise WireError(f"{name} has dtype {array.dtype}, which does not cross the wire")

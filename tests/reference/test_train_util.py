@@ -22,6 +22,7 @@ from torchvision.datasets import CIFAR10
 from train_util import ImageSet, Loader, Recipe, evaluate_images, load_cifar10
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+USER_CACHE = train_util._user_cache  # the fixture own_cache takes its place
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -67,7 +68,9 @@ def write_batches(root: Path) -> dict[str, str]:
 def fake_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torchvision takes the files of ``write_batches`` for the real ones."""
     sums = write_batches(tmp_path / "for-checksums")
-    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in sums if name.startswith("data")])
+    monkeypatch.setattr(
+        CIFAR10, "train_list", [[name, sums[name]] for name in sums if name.startswith("data")]
+    )
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
 
@@ -137,12 +140,418 @@ def test_order_of_the_places(tmp_path: Path, own_cache: Path, monkeypatch: pytes
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="the expected paths are POSIX paths")
-def test_user_cache(platform: str, variable: str, value: str, expected: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.undo()
-    original = _user_cache_of_the_module()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.platform", platform)
-        patch.setenv("HOME", "/home/ada")
-        patch.setenv(variable, value)
-        assert original() == Path(expected)
+def test_user_cache(
+    platform: str, variable: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv(variable, value)
+    assert USER_CACHE() == Path(expected)
+
+
+def test_user_cache_of_an_account_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert USER_CACHE().is_absolute()
+
+
+def test_missing_data_says_what_to_do(own_cache: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match="set CIFAR10_DIR to where it is, or pass download=True"
+    ) as caught:
+        load_cifar10("train")
+    assert str(own_cache) in str(caught.value)
+
+
+def test_missing_split(tmp_path: Path) -> None:
+    (tmp_path / "test" / "cat").mkdir(parents=True)
+    for split in ("train", "test"):
+        with pytest.raises(FileNotFoundError, match=f"{split} has no images: put them there as"):
+            load_cifar10(split, tmp_path)
+
+
+def test_unknown_split() -> None:
+    with pytest.raises(ValueError, match="split is 'val', but must be 'train' or 'test'"):
+        load_cifar10("val")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("fake_checksums")
+def test_download_when_asked(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CIFAR10, "download", lambda self: write_batches(Path(self.root)))
+    assert len(load_cifar10("test", download=True)) == 10
+    assert (own_cache / "cifar-10-batches-py").is_dir()
+    assert len(load_cifar10("train")) == 50  # found from now on
+
+
+def test_failed_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(self: CIFAR10) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(CIFAR10, "download", download)
+    with pytest.raises(ConnectionError, match="could not be downloaded to .*no route to host.*; try again"):
+        load_cifar10("test", tmp_path, download=True)
+
+
+def test_damaged_torchvision_files(tmp_path: Path) -> None:
+    write_batches(tmp_path)  # with checksums other than torchvision's
+    with pytest.raises(ValueError, match="cifar-10-batches-py is incomplete or damaged: delete it"):
+        load_cifar10("test", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_broken_image(tmp_path: Path, content: bytes) -> None:
+    write_folder(tmp_path, per_class=1)
+    (tmp_path / "test" / "cat" / "0001.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"0001\.png cannot be read as an image .*: replace or delete it"):
+        load_cifar10("test", tmp_path)
+
+
+def test_image_of_another_size(tmp_path: Path) -> None:
+    write_folder(tmp_path, per_class=1)
+    Image.new("RGB", (40, 30)).save(tmp_path / "test" / "cat" / "0001.png")
+    with pytest.raises(ValueError, match="has 40 x 30 pixels, but must have 32 x 32"):
+        load_cifar10("test", tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
+def test_images_of_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "test" / "cat").mkdir(parents=True)
+    Image.new("RGB", (32, 32), (8, 8, 8)).convert(mode).save(tmp_path / "test" / "cat" / "grey.PNG")
+    assert (load_cifar10("test", tmp_path).images == 8).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(2, 3, 32, 32), torch.zeros(2, dtype=torch.int64), "images is torch.float32"),
+        (
+            torch.zeros(2, 32, 32, 3, dtype=torch.uint8),
+            torch.zeros(2, dtype=torch.int64),
+            "images is torch.uint8",
+        ),
+        (torch.zeros(0, 3, 32, 32, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64), "N at least 1"),
+        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "one per image"),
+        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.zeros(2), "labels is torch.float32"),
+    ],
+)
+def test_image_set_validates(images: Tensor, labels: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ImageSet(images, labels, CLASSES)
+
+
+# --- The cache of decoded images
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were decoded, one entry each time."""
+    files: list[Path] = []
+    original = train_util._decode
+    monkeypatch.setattr(train_util, "_decode", lambda file: files.append(file) or original(file))
+    return files
+
+
+def test_images_are_decoded_once(tmp_path: Path, own_cache: Path, decoded: list[Path]) -> None:
+    write_folder(tmp_path, per_class=1)
+    first = load_cifar10("test", tmp_path)
+    assert len(decoded) == 10
+    again = load_cifar10("test", tmp_path)
+    assert len(decoded) == 10
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.labels, again.labels)
+    assert [file.suffix for file in own_cache.iterdir()] == [".npz"]  # complete, and nothing left over
+
+
+@pytest.mark.parametrize("change", ["touched", "renamed", "added"])
+def test_changed_folder_is_decoded_again(
+    tmp_path: Path, own_cache: Path, decoded: list[Path], change: str
+) -> None:
+    write_folder(tmp_path, per_class=1)
+    load_cifar10("test", tmp_path)
+    file = tmp_path / "test" / "cat" / "0000.png"
+    if change == "touched":
+        os.utime(file, ns=(1, 1))
+    elif change == "renamed":
+        file.rename(file.with_name("0001.png"))
+    else:
+        Image.new("RGB", (32, 32)).save(file.with_name("0001.png"))
+    decoded.clear()
+    loaded = load_cifar10("test", tmp_path)
+    assert len(decoded) == len(loaded) == (11 if change == "added" else 10)
+    assert len(list(own_cache.iterdir())) == 1  # written anew, not piled up
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "flipped"])
+def test_broken_cache_is_rebuilt(tmp_path: Path, own_cache: Path, decoded: list[Path], damage: str) -> None:
+    write_folder(tmp_path, per_class=1)
+    before = load_cifar10("test", tmp_path)
+    (cache,) = own_cache.iterdir()
+    content = bytearray(cache.read_bytes())
+    content[len(content) // 2] ^= 1
+    cache.write_bytes({"empty": b"", "truncated": bytes(content[:5000]), "flipped": bytes(content)}[damage])
+    assert torch.equal(load_cifar10("test", tmp_path).images, before.images)
+    assert len(decoded) == 20
+    load_cifar10("test", tmp_path)
+    assert len(decoded) == 20
+
+
+def test_cache_that_cannot_be_written_only_costs_time(tmp_path: Path, own_cache: Path) -> None:
+    own_cache.parent.mkdir()
+    own_cache.write_text("a file where the directory should be")
+    write_folder(tmp_path, per_class=1)
+    assert len(load_cifar10("test", tmp_path)) == 10
+
+
+# --- Batches
+
+
+def test_batches_equal_those_of_torchvision() -> None:
+    data = image_set(10)
+    transform = transforms.Compose(
+        [transforms.ToTensor(), transforms.Normalize(train_util.MEAN, train_util.STD)]
+    )
+    expected = torch.stack([transform(image.permute(1, 2, 0).numpy()) for image in data.images])
+    loader = Loader(data, batch_size=4)
+    batches = list(loader)
+    assert [len(targets) for _, targets in batches] == [4, 4, 2]
+    assert len(loader) == 3
+    assert torch.equal(torch.cat([inputs for inputs, _ in batches]), expected)
+    assert torch.equal(torch.cat([targets for _, targets in batches]), data.labels)
+    assert batches[0][0].dtype == torch.float32
+    assert batches[0][1].dtype == torch.int64
+
+
+def test_batch_size_is_validated() -> None:
+    with pytest.raises(ValueError, match="batch_size is 0, but must be at least 1"):
+        Loader(image_set(), 0)
+
+
+def order_of(loader: Loader) -> list[int]:
+    return torch.cat([targets for _, targets in loader]).tolist()
+
+
+def test_shuffled_epochs_differ_but_runs_repeat() -> None:
+    data = ImageSet(torch.zeros(50, 3, 32, 32, dtype=torch.uint8), torch.arange(50), CLASSES)
+    torch.manual_seed(1)
+    first = Loader(data, 8, shuffle=True, seed=3)
+    epochs = [order_of(first), order_of(first)]
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    second = Loader(data, 8, shuffle=True, seed=3)
+    assert [order_of(second), order_of(second)] == epochs
+    assert epochs[0] != epochs[1]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(50))
+    assert order_of(Loader(data, 8, shuffle=True, seed=4)) != epochs[0]
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)  # the global generator is left alone
+
+
+def test_an_epoch_left_early_does_not_change_the_next() -> None:
+    whole, partial = (Loader(image_set(), 3, shuffle=True, augment=True, seed=5) for _ in range(2))
+    list(whole)
+    next(iter(partial))
+    for (expected, _), (got, _) in zip(whole, partial, strict=True):
+        assert torch.equal(expected, got)
+
+
+def test_crops_and_flips_are_those_of_each_image() -> None:
+    images = image_set(200).images
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.randint(0, 9, (200, 2), generator=generator)
+    flips = torch.randint(0, 2, (200,), generator=generator).bool()
+    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    expected = torch.stack(
+        [
+            padded[index, :, top : top + 32, left : left + 32].flip(2 if flip else ())
+            for index, ((top, left), flip) in enumerate(zip(corners.tolist(), flips.tolist(), strict=True))
+        ]
+    )
+    assert torch.equal(train_util._crop_and_flip(images, corners, flips), expected)
+
+
+def test_augmentation_reaches_every_corner_and_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Tensor, Tensor]] = []
+    monkeypatch.setattr(
+        train_util, "_crop_and_flip", lambda images, corners, flips: seen.append((corners, flips)) or images
+    )
+    list(Loader(image_set(1000), 100, augment=True))
+    corners, flips = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    assert len(corners.unique(dim=0)) == 81
+    assert 400 < int(flips.sum()) < 600
+
+
+# --- Test accuracy
+
+
+class Mode(nn.Module):
+    """Answers class 0 and records in which mode it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modes: list[tuple[bool, bool]] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.modes.append((self.training, torch.is_grad_enabled()))
+        return torch.eye(10)[torch.zeros(len(inputs), dtype=torch.int64)]
+
+
+def test_accuracy_counts_a_last_partial_batch_rightly() -> None:
+    images = torch.zeros(5, 3, 32, 32, dtype=torch.uint8)
+    data = ImageSet(images, torch.tensor([0, 0, 1, 1, 0]), CLASSES)
+    for batch_size in (None, 1, 2, 3, 4, 5, 6):
+        assert evaluate_images(Mode(), data, batch_size) == 3 / 5
+
+
+def test_evaluation_leaves_the_network_as_it_was() -> None:
+    net = small_net().train()
+    net.head_conv[1].eval()  # a frozen BatchNorm
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    modes = [module.training for module in net.modules()]
+    evaluate_images(net, image_set(), 4)
+    assert [module.training for module in net.modules()] == modes
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(weight.grad is None for weight in net.parameters())
+
+
+def test_evaluation_is_in_evaluation_mode_without_gradients() -> None:
+    net = Mode().train()
+    evaluate_images(net, image_set(), 4)
+    assert net.modes == [(False, False)] * 3
+    assert net.training
+
+
+def test_mode_is_restored_after_an_error() -> None:
+    net = nn.Sequential(nn.Linear(1, 1)).train()
+    with pytest.raises(RuntimeError):
+        evaluate_images(net, image_set())
+    assert net.training
+
+
+def test_test_prints_and_returns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(tmp_path, per_class=1)
+    assert train_util.test(Mode(), directory=tmp_path, device="cpu") == 0.1
+    assert capsys.readouterr().out == "test accuracy 10.00%\n"
+
+
+def test_pick_device() -> None:
+    assert train_util.pick_device().type in ("cuda", "mps", "cpu")
+
+
+# --- Training
+
+
+def test_training_learns_and_repeats() -> None:
+    data = image_set(40)
+    recipe = Recipe(epochs=8, batch_size=16, lr=0.05, reg=1e-4)
+    nets = [small_net(), small_net()]
+    first, second = (train_util.fit(net, data, data, recipe) for net in nets)
+    assert [result.epoch for result in first] == list(range(1, 9))
+    assert first[-1].train_loss < first[0].train_loss
+    assert [result.train_loss for result in first] == [result.train_loss for result in second]
+    assert first[-1].test_accuracy == evaluate_images(nets[0], data)
+    assert all(0 <= result.train_accuracy <= 1 and result.seconds > 0 for result in first)
+
+
+def test_checkpoint_holds_the_first_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracies: Iterator[float] = iter([0.2, 0.5, 0.5, 0.3])
+    states: list[dict[str, Tensor]] = []
+
+    def evaluate(net: nn.Module, data: ImageSet) -> float:
+        states.append({name: value.clone() for name, value in net.state_dict().items()})
+        return next(accuracies)
+
+    monkeypatch.setattr(train_util, "evaluate_images", evaluate)
+    path = tmp_path / "new" / "best.pt"
+    train_util.fit(small_net(), image_set(), image_set(), Recipe(4, 5, 0.1, 0.0), checkpoint=path)
+    saved = torch.load(path, weights_only=True)
+    assert saved.keys() == states[1].keys()
+    assert all(torch.equal(saved[name], value) for name, value in states[1].items())
+    assert [file.name for file in path.parent.iterdir()] == ["best.pt"]
+
+
+def test_train_and_finetune_save_where_the_course_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(tmp_path / "data", per_class=1)
+    for function, name in (
+        (train_util.train, "pretrained_model.pt"),
+        (train_util.finetune, "net_after_finetune.pt"),
+    ):
+        results = function(small_net(), 1, 4, 0.01, 1e-4, directory=tmp_path / "data", device="cpu")
+        assert small_net().load_state_dict(torch.load(tmp_path / name, weights_only=True))
+        assert f"test accuracy {results[0].test_accuracy:.2%}" in capsys.readouterr().out
+
+
+def test_options_of_finetune_reach_the_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(tmp_path, per_class=1)
+    seen: list[train_util.EpochResult] = []
+    results = train_util.finetune(
+        small_net(), epochs=2, directory=tmp_path, device="cpu", checkpoint=None, progress=seen.append
+    )
+    assert seen == results
+    assert len(seen) == 2
+    assert capsys.readouterr().out == ""
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_learning_rate_falls_after_the_milestones() -> None:
+    recipe = Recipe(epochs=8, batch_size=1, lr=0.1, reg=0.0, milestones=(0.5, 0.75))
+    assert [recipe.lr_at(epoch) for epoch in range(1, 9)] == pytest.approx(
+        [0.1] * 4 + [0.01] * 2 + [0.001] * 2
+    )
+    assert Recipe(epochs=8, batch_size=1, lr=0.1, reg=0.0).lr_at(8) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((0, 1, 0.1, 0.0), "epochs is 0, but must be at least 1"),
+        ((1, 0, 0.1, 0.0), "batch_size is 0, but must be at least 1"),
+        ((1, 1, 0.0, 0.0), "lr is 0.0, but must be greater than 0"),
+        ((1, 1, float("nan"), 0.0), "lr is nan"),
+    ],
+)
+def test_recipe_validates(values: tuple[int, int, float, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Recipe(*values)
+
+
+def test_public_names() -> None:
+    assert sorted(train_util.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name)) == (
+        train_util.__all__
+    )
+    assert all(hasattr(train_util, name) for name in train_util.__all__)
+
+
+# --- The real test images
+
+
+@pytest.fixture(scope="session")
+def jpeg_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the 10,000 test images of CIFAR-10 as JPEG."""
+    archive = SHARED_DATA / "cifar10-jpeg.zip"
+    if not archive.is_file():
+        given = Path(os.environ.get("CIFAR10_DIR", ""))
+        if any((given / "test" / "cat").glob("*.jpg")):
+            return given
+        pytest.skip("the JPEG test images are neither beside the repository nor in $CIFAR10_DIR")
+    folder = tmp_path_factory.mktemp("cifar10")
+    with zipfile.ZipFile(archive) as images:
+        images.extractall(folder, [name for name in images.namelist() if name.startswith("test/")])
+    return folder
+
+
+def test_course_checkpoint_on_the_real_test_images(
+    jpeg_images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = SHARED_DATA / "checkpoints" / "course_pretrained.pt"
+    if not checkpoint.is_file():
+        pytest.skip("the course's checkpoint is not beside the repository")
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    net = ResNetCIFAR()
+    assert len(state) == 128
+    assert state.keys() == net.state_dict().keys()
+    net.load_state_dict(state)
+    accuracy = train_util.test(net, directory=jpeg_images, device="cpu")
+    assert accuracy == pytest.approx(0.8093, abs=0.0005)
+    assert capsys.readouterr().out.startswith("test accuracy 80.9")

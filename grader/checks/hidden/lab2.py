@@ -18,7 +18,7 @@ def check_layers_of_other_shapes(session: Session) -> None:
     for answer in session.each("lab2/prune_layer", hidden=True):
         before, after = answer.inputs["weight"], answer.array("weight")
         lab2.require_sparsity(after, answer.case.params["q"], "the layer")
-        lab2.require_smallest_pruned([before], [after], "the layer")
+        lab2.require_smallest_pruned({"": before}, {"": after}, "the layer")
         lab2.require_kept_unchanged(before, after, "the layer")
 
 
@@ -41,7 +41,5 @@ def check_global_at_other_percentages(session: Session) -> None:
     for answer in session.each("lab2/global_prune", hidden=True):
         before, after = lab2.state(answer.inputs), lab2.state(answer.arrays)
         lab2.require_global_sparsity(after, answer.case.params["q"])
-        lab2.require_smallest_pruned(
-            lab2.weights(before).values(), lab2.weights(after).values(), "over all layers"
-        )
+        lab2.require_smallest_pruned(lab2.weights(before), lab2.weights(after), "over all layers")
         lab2.require_others_untouched(before, after)

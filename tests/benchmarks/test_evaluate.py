@@ -1,0 +1,126 @@
+"""Evaluating a checkpoint on the 10,000 test images against the plain loop of most notebooks.
+
+Target: at least 1.2 times the images per second, in float32, in one run, with the same predictions.
+The plain loop: decoded PIL images in memory, ToTensor and Normalize for each image, a DataLoader with batches of 100
+and 0 or 2 workers, whichever is faster. Rounds alternate, so that a busy machine slows all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import train_util
+from PIL import Image
+from pytest_benchmark.fixture import BenchmarkFixture
+from resnet20 import ResNetCIFAR
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+TARGET = 1.2
+ROUNDS = 3
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+class PlainImages(Dataset[tuple[Tensor, int]]):
+    """The images as PIL images in memory, transformed one by one."""
+
+    def __init__(self, images: train_util.ImageSet) -> None:
+        self.images = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images.images]
+        self.labels = images.labels.tolist()
+        self.transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize(train_util.MEAN, train_util.STD)]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.images[index]), self.labels[index]
+
+
+def evaluate_plainly(net: nn.Module, images: PlainImages, workers: int) -> float:
+    net.eval()
+    correct = 0
+    with torch.no_grad():
+        for inputs, targets in DataLoader(images, batch_size=100, num_workers=workers):
+            correct += (net(inputs).argmax(dim=1) == targets).sum().item()
+    return correct / len(images)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> train_util.ImageSet:
+    folder = Path(os.environ.get("CIFAR10_DIR", ""))
+    archive = SHARED_DATA / "cifar10-jpeg.zip"
+    if archive.is_file():
+        folder = tmp_path_factory.mktemp("cifar10")
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(folder, [name for name in content.namelist() if name.startswith("test/")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_util, "_user_cache", lambda: tmp_path_factory.mktemp("user-cache"))
+        try:
+            return train_util.load_cifar10("test", folder)
+        except FileNotFoundError:
+            pytest.skip("CIFAR-10 is neither beside the repository nor in $CIFAR10_DIR")
+
+
+@pytest.fixture(scope="module")
+def net() -> nn.Module:
+    checkpoint = SHARED_DATA / "checkpoints" / "course_pretrained.pt"
+    if not checkpoint.is_file():
+        pytest.skip("the course's checkpoint is not beside the repository")
+    network = ResNetCIFAR()
+    network.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu"))
+    return network
+
+
+def predictions(net: nn.Module, evaluate: Callable[[], float]) -> Tensor:
+    """What the network answers while it is evaluated."""
+    answers: list[Tensor] = []
+    handle = net.register_forward_hook(lambda _module, _inputs, logits: answers.append(logits.argmax(dim=1)))
+    evaluate()
+    handle.remove()
+    return torch.cat(answers)
+
+
+def seconds(function: Callable[[], float]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*fork:DeprecationWarning"
+)  # the workers of the plain loop, from Python 3.12
+def test_evaluation_is_faster_than_the_plain_loop(
+    benchmark: BenchmarkFixture, net: nn.Module, images: train_util.ImageSet
+) -> None:
+    plain_images = PlainImages(images)
+    fast = lambda: train_util.evaluate_images(net, images)  # noqa: E731
+    plain = {workers: lambda w=workers: evaluate_plainly(net, plain_images, w) for workers in (0, 2)}
+    assert torch.equal(predictions(net, fast), predictions(net, plain[0]))  # the warm-up of both
+
+    plain_times: dict[int, list[float]] = {0: [], 2: []}
+
+    def plain_rounds() -> None:
+        for workers, evaluate in plain.items():
+            plain_times[workers].append(seconds(evaluate))
+
+    benchmark.pedantic(fast, setup=plain_rounds, rounds=ROUNDS)
+    plain_time = min(statistics.median(times) for times in plain_times.values())
+    ratio = plain_time / benchmark.stats.stats.median
+    rates = {
+        "plain_images_per_second": round(len(images) / plain_time),
+        "images_per_second": round(len(images) / benchmark.stats.stats.median),
+        "ratio": round(ratio, 2),
+    }
+    benchmark.extra_info.update(rates)
+    print(rates)
+    assert ratio >= TARGET, rates
