@@ -97,6 +97,22 @@ class Report(_Model):
         """Whether the grader itself failed somewhere, so that this report is not final."""
         return any(c.outcome is Outcome.ERROR for p in self.parts for c in p.checks)
 
+    def replaced(self, newer: Report) -> Report:
+        """This report with the parts, and what belongs to them, that a newer one of the same submission has."""
+        fresh = {part.id: part for part in newer.parts}
+        parts = tuple(fresh.get(part.id, part) for part in self.parts)
+        manual = {item.part: item for item in (*self.manual, *newer.manual)}
+        curves = {curve.title: curve for curve in (*self.curves, *newer.curves)}
+        return newer.model_copy(
+            update={
+                "score": round(sum(part.score for part in parts), 4),
+                "max_score": sum(part.max_score for part in parts if not part.bonus),
+                "parts": parts,
+                "manual": tuple(manual.values()),
+                "curves": tuple(curves.values()),
+            }
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The report as the command line prints it: everything except the curves."""
         return self.model_dump(mode="json", exclude={"curves"})

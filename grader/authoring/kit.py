@@ -1,0 +1,56 @@
+"""``grader kit build``: what students get: the template, one page of instructions, and the wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from grader import __version__, locations
+from grader.authoring import template
+from grader.errors import GraderError
+
+__all__ = ["build_kit", "build_wheel"]
+
+_INSTRUCTIONS = Path(__file__).with_name("kit_readme.md")
+_EPOCH = (2026, 1, 1, 0, 0, 0)  # a fixed time: the same contents give the same archive
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel with the public checks and the public goldens only.
+
+    Raises:
+        GraderError: the build failed, with the builder's last words.
+    """
+    project = locations.instructor_folder("reference").parent
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+        raise GraderError(f"the wheel could not be built: {lines[-1]}")
+    return wheels[-1]
+
+
+def build_kit(out: Path) -> Path:
+    """Write ``compression-lab-kit-VERSION.zip`` to ``out``.
+
+    Raises:
+        StaleOutput: the template is not up to date.
+        GraderError: the wheel could not be built.
+    """
+    template.check()
+    out.mkdir(parents=True, exist_ok=True)
+    archive = out / f"compression-lab-kit-{__version__}.zip"
+    with tempfile.TemporaryDirectory() as scratch:
+        wheel = build_wheel(Path(scratch))
+        files = template.generate() | {
+            "README.md": _INSTRUCTIONS.read_bytes().replace(b"WHEEL", wheel.name.encode()),
+            wheel.name: wheel.read_bytes(),
+        }
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as kit:
+        for name, content in sorted(files.items()):
+            kit.writestr(zipfile.ZipInfo(f"hw4/{name}", _EPOCH), content, zipfile.ZIP_DEFLATED)
+    return archive

@@ -1,0 +1,108 @@
+"""Mistakes that students make, as drop-in replacements for one function: the proof that the checks see them.
+
+An entry is a function decorated with ``misconception``; its source, renamed, is appended to the reference's module, so
+that it replaces the function of the same name. It may use whatever that module imports or defines.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grader.errors import GraderError
+
+__all__ = ["Entry", "all_entries", "entry", "misconception", "with_entries"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A wrong version of one function.
+
+    Attributes:
+        id: the lab's catalogue file and the function's name, such as ``lab1.factor_two_missing``.
+        target: what it replaces, such as ``lab1_sparse_optimization.gradient`` or ``FP_layers.STE.forward``.
+        title: the explanation for a student.
+        fails: the checks that fail because of it.
+        code: what is appended to the target's module.
+    """
+
+    id: str
+    target: str
+    title: str
+    fails: frozenset[str]
+    code: str
+
+    @property
+    def file(self) -> str:
+        """The file that it is appended to."""
+        return f"{self.target.partition('.')[0]}.py"
+
+
+def misconception(target: str, *, fails: Sequence[str]) -> Callable[[Callable[..., Any]], Entry]:
+    """Make a catalogue entry of a function whose docstring explains the mistake.
+
+    Args:
+        target: ``module.function`` or ``module.class.method``.
+        fails: the names of the checks that must fail because of it.
+    """
+
+    def make(function: Callable[..., Any]) -> Entry:
+        lab = function.__module__.rpartition(".")[2]
+        return Entry(
+            id=f"{lab}.{function.__name__}",
+            target=target,
+            title=" ".join((function.__doc__ or function.__name__).split()),
+            fails=frozenset(fails),
+            code=_replacement(function, target),
+        )
+
+    return make
+
+
+def _replacement(function: Callable[..., Any], target: str) -> str:
+    """The function's source under the target's name; a method is put into its class afterwards."""
+    _, *owner, name = target.split(".")
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    definition = tree.body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        raise GraderError(f"{function.__qualname__} is not a plain function")
+    definition.decorator_list = []
+    definition.name = f"_{name}" if owner else name
+    code = ast.unparse(definition)
+    if owner:
+        wrapped = f"staticmethod(_{name})" if owner == ["STE"] else f"_{name}"
+        code += f"\n\n\n{owner[0]}.{name} = {wrapped}"
+    return f"\n\n{code}\n"
+
+
+def all_entries() -> Iterator[Entry]:
+    """Every entry of every lab, in the order of the files."""
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        yield from (value for value in vars(module).values() if isinstance(value, Entry))
+
+
+def entry(entry_id: str) -> Entry:
+    """One entry.
+
+    Raises:
+        GraderError: there is none of that id.
+    """
+    found = next((e for e in all_entries() if e.id == entry_id), None)
+    if found is None:
+        raise GraderError(f"the catalogue has no entry {entry_id!r}")
+    return found
+
+
+def with_entries(files: dict[str, bytes], entries: Sequence[Entry]) -> dict[str, bytes]:
+    """A submission's files with the functions of ``entries`` in place of its own."""
+    changed = dict(files)
+    for item in entries:
+        changed[item.file] = changed[item.file].rstrip(b"\n") + b"\n" + item.code.encode()
+    return changed

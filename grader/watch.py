@@ -1,0 +1,36 @@
+"""``grader check --watch``: which parts a saved file concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from watchfiles import watch
+
+__all__ = ["changed_parts", "parts_of"]
+
+_LABS = {
+    "answers.toml": ("p1.",),
+    "lab1_sparse_optimization.py": ("1",),
+    "lab2_pruning.py": ("2",),
+    "FP_layers.py": ("3", "bonus"),
+    "lab3_quantization.py": ("3b", "3c", "3d"),
+}
+_QUIET_MS = 30  # an editor's burst of writes ends sooner; the answer should come at once
+
+
+def parts_of(names: set[str], parts: Sequence[str]) -> list[str]:
+    """The parts among ``parts`` that changes to the files ``names`` concern; a notebook or zip concerns all."""
+    if any(name.endswith((".ipynb", ".zip")) for name in names):
+        return list(parts)
+    prefixes = tuple(prefix for name in names for prefix in _LABS.get(name, ()))
+    return [part for part in parts if part.startswith(prefixes)] if prefixes else []
+
+
+def changed_parts(path: Path, parts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the parts to grade again after every save below ``path``, until interrupted."""
+    watched = path if path.is_dir() else path.parent
+    for changes in watch(watched, step=_QUIET_MS, debounce=400, raise_interrupt=False):
+        names = {Path(changed).name for _, changed in changes}
+        if touched := parts_of(names if path.is_dir() else names & {path.name}, parts):
+            yield touched
