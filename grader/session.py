@@ -92,9 +92,11 @@ class Interview:
             raise CheckTimedOut(f"this submission has used up its {self._limits.submission_seconds:g} seconds")
         if self._restarts > self._limits.restarts:
             raise CheckFailed(f"its processes died {self._restarts} times before this check, so it was not tried")
+        worker = self._ready()
+        worker.wait_until_ready()
         started = time.monotonic()
         try:
-            reply = self._ready().ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
+            reply = worker.ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
         except WorkerLost as lost:
             self._worker = None
             self._restarts += 1

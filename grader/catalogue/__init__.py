@@ -1,7 +1,8 @@
-"""Mistakes that students make, as drop-in replacements for one function: the proof that the checks see them.
+"""What the grader is proven with: mistakes that students make, and versions that are right in another way.
 
-An entry is a function decorated with ``misconception``; its source, renamed, is appended to the reference's module, so
-that it replaces the function of the same name. It may use whatever that module imports or defines.
+An entry is a function decorated with ``misconception`` or ``equivalent``; its source, renamed, is appended to the
+reference's module, so that it replaces the function of the same name. It may use whatever that module imports or
+defines. ``labN.py`` holds the misconceptions of a lab, ``equivalents_labN.py`` its equivalents.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ from typing import Any
 
 from grader.errors import GraderError
 
-__all__ = ["Entry", "all_entries", "entry", "misconception", "with_entries"]
+__all__ = ["Entry", "all_entries", "entry", "equivalent", "misconception", "with_entries"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A wrong version of one function.
+    """Another version of one function, wrong or right.
 
     Attributes:
-        id: the lab's catalogue file and the function's name, such as ``lab1.factor_two_missing``.
-        target: what it replaces, such as ``lab1_sparse_optimization.gradient`` or ``FP_layers.STE.forward``.
-        title: the explanation for a student.
-        fails: the checks that fail because of it.
+        id: the catalogue's file and the function's name, such as ``lab1.factor_two_missing``.
+        target: what it replaces, such as ``lab1_sparse_optimization.gradient`` or ``FP_layers.STE.forward``; a module
+            alone where several definitions belong together.
+        title: what is wrong, for a student, or why it is right.
+        fails: the checks that fail because of it; of a right one, those whose points are not its due.
         code: what is appended to the target's module.
+        right: whether it is an equivalent.
     """
 
     id: str
@@ -37,6 +40,7 @@ class Entry:
     title: str
     fails: frozenset[str]
     code: str
+    right: bool
 
     @property
     def file(self) -> str:
@@ -48,31 +52,42 @@ def misconception(target: str, *, fails: Sequence[str]) -> Callable[[Callable[..
     """Make a catalogue entry of a function whose docstring explains the mistake.
 
     Args:
-        target: ``module.function`` or ``module.class.method``.
+        target: ``module.function`` or ``module.class.method``; or ``module``, and then the definitions inside the
+            function join that module.
         fails: the names of the checks that must fail because of it.
     """
+    return lambda function: _entry(function, target, fails, right=False)
 
-    def make(function: Callable[..., Any]) -> Entry:
-        lab = function.__module__.rpartition(".")[2]
-        return Entry(
-            id=f"{lab}.{function.__name__}",
-            target=target,
-            title=" ".join((function.__doc__ or function.__name__).split()),
-            fails=frozenset(fails),
-            code=_replacement(function, target),
-        )
 
-    return make
+def equivalent(target: str, *, fails: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Entry]:
+    """Make a catalogue entry of a function whose docstring tells why it is right.
+
+    Args:
+        target: see ``misconception``.
+        fails: checks of the bonus that it does not try for.
+    """
+    return lambda function: _entry(function, target, fails, right=True)
+
+
+def _entry(function: Callable[..., Any], target: str, fails: Sequence[str], right: bool) -> Entry:
+    file = function.__module__.rpartition(".")[2]
+    return Entry(
+        id=f"{file}.{function.__name__}",
+        target=target,
+        title=" ".join((function.__doc__ or function.__name__).split()),
+        fails=frozenset(fails),
+        code=_replacement(function, target),
+        right=right,
+    )
 
 
 def _replacement(function: Callable[..., Any], target: str) -> str:
     """The function's source under the target's name; a method is put into its class afterwards."""
-    _, *owner, name = target.split(".")
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    definition = tree.body[0]
-    if not isinstance(definition, ast.FunctionDef):
-        raise GraderError(f"{function.__qualname__} is not a plain function")
-    definition.decorator_list = []
+    definition = _definition(function)
+    _, *names = target.split(".")
+    if not names:
+        return "".join(f"\n\n{ast.unparse(part)}\n" for part in definition.body)
+    *owner, name = names
     definition.name = f"_{name}" if owner else name
     code = ast.unparse(definition)
     if owner:
@@ -81,8 +96,19 @@ def _replacement(function: Callable[..., Any], target: str) -> str:
     return f"\n\n{code}\n"
 
 
+def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
+    """The syntax tree of a function, without its decorator and its docstring, which speak of the catalogue."""
+    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        raise GraderError(f"{function.__qualname__} is not a plain function")
+    definition.decorator_list = []
+    if ast.get_docstring(definition) is not None:
+        definition.body = definition.body[1:]
+    return definition
+
+
 def all_entries() -> Iterator[Entry]:
-    """Every entry of every lab, in the order of the files."""
+    """Every entry, misconceptions and equivalents, in the order of the files."""
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
         module = importlib.import_module(f"{__name__}.{info.name}")
         yield from (value for value in vars(module).values() if isinstance(value, Entry))

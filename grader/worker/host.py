@@ -17,13 +17,14 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
-from grader.errors import WireError
+from grader.errors import InternalError, WireError
 from grader.worker import wire
 from grader.worker.loop import serve
 
 __all__ = ["Worker", "WorkerLost", "start_server"]
 
 _starting = threading.Lock()
+_STARTUP_SECONDS = 180
 
 
 class WorkerLost(Exception):
@@ -89,6 +90,7 @@ class Worker:
         limits: wire.Limits | None = None,
     ) -> None:
         self._limits = limits or wire.Limits()
+        self._ready = False
         self._socket, theirs = socket.socketpair()
         with theirs, _anonymous_main():
             self._process = _context(method or start_method()).Process(  # type: ignore[attr-defined]
@@ -101,7 +103,9 @@ class Worker:
 
         Raises:
             WorkerLost: there is no well-formed answer within ``seconds``; the worker is closed.
+            InternalError: the process could not load its libraries.
         """
+        self.wait_until_ready()
         deadline = time.monotonic() + seconds
         try:
             self._socket.settimeout(seconds)
@@ -115,6 +119,17 @@ class Worker:
         except WireError as error:
             self.close()
             raise WorkerLost("nonsense", f"the process answered with malformed data: {error}") from None
+
+    def wait_until_ready(self) -> None:
+        """Loading the libraries is the grader's time, not the student's: no student code has run yet."""
+        if self._ready:
+            return
+        try:
+            wire.receive(self._socket, time.monotonic() + _STARTUP_SECONDS, self._limits)
+        except (WireError, TimeoutError) as error:
+            self.close()
+            raise InternalError(f"a worker did not start: {type(error).__name__}: {error}") from None
+        self._ready = True
 
     def _how_it_died(self) -> str:
         self._process.join(1)

@@ -26,7 +26,7 @@ _KEPT_VARIABLES = frozenset(
 
 
 def serve(sock: socket.socket, scratch: str, uses_accelerator: bool) -> None:
-    """Answer requests until the judge closes the connection.
+    """Say that the libraries are loaded, then answer requests until the judge closes the connection.
 
     Args:
         sock: the connection to the judge.
@@ -34,6 +34,7 @@ def serve(sock: socket.socket, scratch: str, uses_accelerator: bool) -> None:
         uses_accelerator: whether the submission mentions a GPU, which is then replaced by the CPU.
     """
     _settle(scratch, uses_accelerator)
+    wire.send(sock, wire.Message({"status": "ready"}))
     student = Student(scratch)
     while True:
         try:

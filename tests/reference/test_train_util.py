@@ -1,4 +1,4 @@
-"""reference/train_util.py: on tiny image folders, a tiny fake of torchvision's files, and the real test images."""
+"""reference/train_util.py, on tiny image folders, a fake of torchvision's files, and the real test images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def random_pixels(count: int, seed: int = 0) -> np.ndarray:
 
 
 def write_folder(root: Path, per_class: int = 2, classes: tuple[str, ...] = CLASSES) -> np.ndarray:
-    """An image folder of lossless images; returns the test images (N, 32, 32, 3) in the order of the classes."""
+    """A folder of lossless images; returns its test images (N, 32, 32, 3), class by class."""
     for split, seed in (("train", 1), ("test", 2)):
         pixels = random_pixels(per_class * len(classes), seed)
         for index, image in enumerate(pixels):
@@ -52,7 +52,7 @@ def write_folder(root: Path, per_class: int = 2, classes: tuple[str, ...] = CLAS
 
 
 def write_batches(root: Path) -> dict[str, str]:
-    """The files of torchvision's CIFAR-10, with one random image per class in each; returns their checksums."""
+    """torchvision's files with one random image per class in each; returns their checksums."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     contents: dict[str, object] = {"batches.meta": {"label_names": list(CLASSES)}}
@@ -188,7 +188,7 @@ def test_failed_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         raise URLError("no route to host")
 
     monkeypatch.setattr(CIFAR10, "download", download)
-    with pytest.raises(ConnectionError, match="could not be downloaded to .*no route to host.*; try again"):
+    with pytest.raises(ConnectionError, match=r"could not be downloaded to .*no route to host.*; try again"):
         load_cifar10("test", tmp_path, download=True)
 
 
