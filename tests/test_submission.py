@@ -212,6 +212,11 @@ def test_a_changed_provided_file_is_replaced_with_a_note(home: Path, pristine: P
     assert found.files == DONE
 
 
+def test_a_provided_file_under_a_nearly_right_name_needs_no_note(home: Path, pristine: Path) -> None:
+    write(home, {**DONE, "resnet20 (1).py": TEMPLATE["resnet20.py"]})
+    assert load_submission(home, pristine) == Submission("alice", DONE, ())
+
+
 def test_a_provided_file_that_is_too_large_is_only_replaced(home: Path, pristine: Path) -> None:
     write(home, {**DONE, "resnet20.py": b"#" * (2 * 2**20 + 1)})
     assert load_submission(home, pristine).notes == ("Replaced by the provided version: resnet20.py.",)
@@ -593,6 +598,19 @@ def test_a_notebook_beside_complete_files_makes_no_noise(home: Path, pristine: P
     cells = ["import IPython\ndef loss(w): return 0", "def loss(w): return 1", "broken =", SOLUTION]
     write(home, {**DONE, "play.ipynb": book(*cells)})
     assert load_submission(home, pristine) == Submission("alice", DONE, ())
+
+
+def test_a_notebook_beside_a_stub_says_what_it_could_not_read(home: Path, pristine: Path) -> None:
+    write(home, {**DONE, LAB1: TEMPLATE[LAB1] + b"# mine", "hw4.ipynb": book("def loss(w:")})
+    (note,) = load_submission(home, pristine).notes
+    assert note.startswith("Code cell 1 of hw4.ipynb was not read: line 1")
+
+
+def test_written_files_that_nobody_grades_are_noted_only_if_they_are_code(home: Path, pristine: Path) -> None:
+    cells = [f"%%writefile {name}\nx = 1" for name in ("notes.txt", "resnet20.py", "utils.py")]
+    write(home, {**DONE, "hw4.ipynb": book(*cells)})
+    (note,) = load_submission(home, pristine).notes
+    assert note.endswith("are graded: utils.py.")
 
 
 def test_the_driver_notebook_beside_the_template_makes_no_noise(home: Path, pristine: Path) -> None:

@@ -53,7 +53,7 @@ def _prune(name: str, q: float, shape: tuple[int, ...], seed: int, shift: float 
 
 
 def _finetune(name: str, network: Mapping[str, str], prune: bool, batches: int) -> Case:
-    params = TRAINING | {"batches": batches, "prune": prune, "training": False}
+    params = TRAINING | {"batches": batches, "prune": prune, "training": False, "has_trained": prune}
     return _case(f"finetune/{name}", "finetune", params, {**network, **_TRAIN}, {})
 
 

@@ -1,6 +1,6 @@
 """The tiny image set and the small network: scikit-learn's digits, and a ResNet-8 trained on them in seconds.
 
-At 8 x 8 pixels, the size at which the digits come, one training step takes about 6 ms on one core, pruning to 70 %
+At 8 x 8 pixels, the size at which the digits come, one training step takes about 5 ms on one core, pruning to 70 %
 and quantizing to 2 bits visibly hurt, and eight steps visibly heal. Larger images made that slower, not clearer.
 """
 
@@ -23,10 +23,10 @@ from grader.errors import GraderError
 
 __all__ = ["NETWORK", "load_reference", "make_tiny", "recipe_key"]
 
-NETWORK = {"num_layers": 8, "width": 8}
+NETWORK = {"num_layers": 8, "width": 6}
 """The size of the small network; its parameter names are those of the assignment's."""
 
-_SEED = 20
+_SEED = 21
 _TRAINED_ON = 1400
 _KEPT = 256
 _EPOCHS = 10

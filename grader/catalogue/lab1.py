@@ -137,7 +137,7 @@ def loss_after_the_step(X, y, w0, lr, steps):
     ),
 )
 def single_precision(X, y, w0, lr, steps):
-    """In float32 the loss stops falling near 1e-12; the lab asks for float64."""
+    """float32 holds only seven digits, so that every step is rounded; the lab asks for float64."""
     weights = [np.array(w0, dtype=np.float32)]
     for _ in range(steps):
         weights.append(gradient_step(X, y, weights[-1], lr).astype(np.float32))

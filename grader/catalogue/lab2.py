@@ -219,6 +219,8 @@ def forgets_the_mask(net, trainloader, criterion, optimizer, prune=True):
 @misconception(
     "lab2_pruning.finetune_after_prune",
     fails=(
+        "finetune_keeps_zeros",
+        "finetune_another_network",
         "iterative_freezes_after_the_ramp",
         "global_iterative_uses_one_threshold",
     ),
@@ -360,6 +362,30 @@ def trains_several_epochs(net, trainloader, criterion, optimizer, prune=True):
             optimizer.step()
             for layer, mask in masks.items():
                 layer.weight.data *= mask
+
+
+@misconception(
+    "lab2_pruning.finetune_after_prune",
+    fails=(
+        "finetune_heals",
+        "iterative_freezes_after_the_ramp",
+        "global_iterative_uses_one_threshold",
+    ),
+)
+def prunes_again_after_every_step(net, trainloader, criterion, optimizer, prune=True):
+    """The mask is taken once, at the start; pruning what is left in every step removes nearly everything."""
+    net.train()
+    for images, labels in trainloader:
+        masks = (
+            {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
+        )
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        optimizer.step()
+        for layer, mask in masks.items():
+            if mask.any():
+                mask &= layer.weight.detach().abs() > torch.quantile(layer.weight.detach().abs()[mask], 0.7)
+            layer.weight.data *= mask
 
 
 # --- 2(d)
@@ -506,3 +532,20 @@ def prunes_shortcuts_too(net, q=70.0):
         threshold = torch.quantile(torch.cat([layer.weight.abs().flatten() for layer in layers]), q / 100)
         for layer in layers:
             layer.weight.mul_(layer.weight.abs() > threshold)
+
+
+@misconception(
+    "lab2_pruning.global_prune_by_percentage",
+    fails=(
+        "global_uses_one_threshold",
+        "global_iterative_keeps_accuracy",
+        "global_at_other_percentages",
+    ),
+)
+def prunes_the_largest_globally(net, q=70.0):
+    """The mask is inverted: the large weights of the network are removed and the small ones stay."""
+    layers = prunable_layers(net).values()
+    with torch.no_grad():
+        threshold = torch.quantile(torch.cat([layer.weight.abs().flatten() for layer in layers]), 1 - q / 100)
+        for layer in layers:
+            layer.weight.mul_(layer.weight.abs() < threshold)

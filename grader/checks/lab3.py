@@ -40,6 +40,24 @@ def require_zeros_kept(answer: Answer) -> None:
             received=zeros[zeros != 0] if (zeros != 0).any() else zeros)  # fmt: skip
 
 
+def require_symmetric_levels(wq: Array, bit: int, what: str) -> None:
+    """2^bit evenly spaced levels, or 2^bit - 1 with one at zero."""
+    quantized.require_few_levels(wq, bit, what)
+    quantized.require_evenly_spaced(wq, what)
+    quantized.require_enough_levels(wq, 2**bit - 1, what)
+    size = quantized.grid_size(wq)
+    require(size <= 2**bit, f"the levels of {what}, mirrored, are too many", expected=f"at most {2**bit}",
+            received=str(size))  # fmt: skip
+
+
+def require_outermost(answer: Answer) -> None:
+    """The largest magnitude is a level."""
+    w, wq, _ = nonzero(answer)
+    largest = np.abs(w).max()
+    require(abs(np.abs(wq).max() - largest) <= 1e-6 * largest, "the outermost level is not max |w|",
+            expected=largest, received=np.abs(wq).max())  # fmt: skip
+
+
 def require_gradient(answer: Answer, where: Array) -> None:
     """The gradient arrives unchanged at the chosen elements."""
     require(answer.fact("has_grad"), "no gradient arrives at the weights",
@@ -52,10 +70,11 @@ def require_gradient(answer: Answer, where: Array) -> None:
 
 
 def check_ste_levels(session: Session) -> None:
-    """`STE` gives the non-zero weights at most 2^bit levels"""
+    """`STE` gives the non-zero weights 2^bit levels"""
     for answer in session.each("lab3/ste/pruned"):
         _, wq, what = nonzero(answer)
         quantized.require_few_levels(wq, answer.case.params["bit"], what)
+        quantized.require_enough_levels(wq, 2 ** answer.case.params["bit"], what)
 
 
 def check_ste_evenly_spaced(session: Session) -> None:
@@ -337,11 +356,10 @@ def check_qat_of_a_sparse_network_regains_accuracy(session: Session) -> None:
 
 
 def check_symmetric_levels(session: Session) -> None:
-    """Symmetric: at most 2^bit evenly spaced levels"""
+    """Symmetric: 2^bit evenly spaced levels, or one fewer where zero is a level"""
     for answer in session.each("lab3/ste/symmetric"):
         _, wq, what = nonzero(answer)
-        quantized.require_few_levels(wq, answer.case.params["bit"], what)
-        quantized.require_evenly_spaced(wq, what)
+        require_symmetric_levels(wq, answer.case.params["bit"], what)
 
 
 def check_symmetric_around_zero(session: Session) -> None:
@@ -354,10 +372,7 @@ def check_symmetric_around_zero(session: Session) -> None:
 def check_symmetric_outermost_level(session: Session) -> None:
     """Symmetric: the outermost level is the largest magnitude of a weight"""
     for answer in session.each("lab3/ste/symmetric"):
-        w, wq, _ = nonzero(answer)
-        largest = np.abs(w).max()
-        require(abs(np.abs(wq).max() - largest) <= 1e-6 * largest, "the outermost level is not max |w|",
-                expected=largest, received=np.abs(wq).max())  # fmt: skip
+        require_outermost(answer)
 
 
 @needs("symmetric_levels")

@@ -10,7 +10,9 @@ from grader.checks.compare import require, show
 
 __all__ = [
     "convolve",
+    "grid_size",
     "levels_of",
+    "require_enough_levels",
     "require_evenly_spaced",
     "require_few_levels",
     "require_nearest",
@@ -22,6 +24,8 @@ Array = NDArray[np.float64]
 
 SLACK = 1e-5
 """Relative to the range: float32 rounding of scale, offset and back stays below it; half a 6-bit step is 8e-3."""
+
+_SHARED = 0.9  # distinct values over weights: 1 for float weights, less even at one range per channel
 
 
 def levels_of(wq: Array) -> Array:
@@ -39,9 +43,25 @@ def require_few_levels(wq: Array, bit: int, what: str) -> None:
     require(len(levels) <= 2**bit, f"{what} has too many levels", expected=f"at most {2**bit}", received=str(len(levels)))
 
 
+def require_enough_levels(wq: Array, fewest: int, what: str) -> None:
+    """The grid that the levels lie on has at least ``fewest`` of them; a level without a weight counts."""
+    require(len(levels_of(wq)) > 1, f"{what} has a single level", expected=f"at least {fewest} levels")
+    count = grid_size(wq)
+    require(count >= fewest, f"{what} has too few levels", expected=f"at least {fewest}", received=str(count))
+
+
+def grid_size(wq: Array) -> int:
+    """The levels from -max |w| to max |w| at the smallest gap; those of [min, max] are never more."""
+    levels = levels_of(wq)
+    return round(2 * float(np.abs(levels).max() / np.diff(levels).min())) + 1
+
+
 def require_quantized(wq: Array, what: str) -> None:
-    """Far fewer values than weights: it was quantized at all."""
-    require(len(levels_of(wq)) <= wq.size / 4, f"{what} was not quantized", received=f"{len(levels_of(wq))} values")
+    """Fewer values than weights: it was quantized at all, and to numbers."""
+    require(np.isfinite(wq).all(), f"{what} becomes NaN or infinite", received=wq,
+            advice="Look at what you divide by.")  # fmt: skip
+    levels = levels_of(wq)
+    require(len(levels) <= _SHARED * wq.size, f"{what} was not quantized", received=f"{len(levels)} values")
 
 
 def require_evenly_spaced(wq: Array, what: str) -> None:
@@ -57,6 +77,7 @@ def require_evenly_spaced(wq: Array, what: str) -> None:
 def require_nearest(w: Array, wq: Array, what: str) -> None:
     """No weight lies nearer to another level than to its own; exact ties may go either way."""
     levels = levels_of(wq)
+    require(len(levels) > 1, f"{what} has a single level")
     nearest = np.abs(w[:, None] - levels[None, :]).min(axis=1)
     slack = 2 * SLACK * (levels[-1] - levels[0]) + 1e-12
     wrong = ~(np.abs(wq - w) <= nearest + slack)

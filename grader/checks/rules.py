@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from grader.checks.compare import RTOL
 from grader.session import Answer
 
-__all__ = ["RULES", "Quadratic", "first_wrong_step"]
+__all__ = ["Quadratic", "first_wrong_step"]
 
 Array = NDArray[np.float64]
 
@@ -116,10 +116,10 @@ def first_wrong_step(answer: Answer, weights: Array) -> int | None:
     rule = RULES[params["name"]]
     if not np.isfinite(weights).all():
         return int(np.argwhere(~np.isfinite(weights).all(axis=1))[0, 0])
-    tolerance = RTOL * float(max(1.0, np.abs(weights).max()))
     for k in range(1, len(weights)):
         before, after = weights[k - 1], weights[k]
         v = before - params["lr"] * quadratic.gradient(before)
+        tolerance = RTOL * float(max(1.0, np.abs(before).max(), np.abs(v).max()))
         if not rule(before, v, after, params, tolerance):
             return k
     return None

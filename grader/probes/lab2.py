@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _MODULE = "lab2_pruning"
+_MOMENTUM = 1e-3  # moves a weight visibly, and hardly changes what the network learns
 
 
 def _network(student: Student, params: Params, arrays: Mapping[str, Array]) -> nn.Module:
@@ -89,9 +90,16 @@ def sparsity(student: Student, params: Params, arrays: Mapping[str, Array]) -> R
 
 
 def _sgd(net: nn.Module, params: Params) -> torch.optim.SGD:
-    return torch.optim.SGD(
+    """An optimizer; with ``params["has_trained"]`` one that trained the network before, so that its momentum moves
+    pruned weights although their gradient is masked.
+    """
+    optimizer = torch.optim.SGD(
         net.parameters(), lr=params["lr"], momentum=params["momentum"], weight_decay=params["weight_decay"]
     )
+    if params.get("has_trained"):
+        for parameter in net.parameters():
+            optimizer.state[parameter]["momentum_buffer"] = torch.full_like(parameter, _MOMENTUM)
+    return optimizer
 
 
 def _train(student: Student, params: Params, arrays: Mapping[str, Array], name: str, **options: Any) -> Reply:

@@ -11,6 +11,7 @@ def check_ste_on_other_tensors(session: Session) -> None:
     for answer in session.each("lab3/ste/other", hidden=True):
         w, wq, what = lab3.nonzero(answer)
         quantized.require_few_levels(wq, answer.case.params["bit"], what)
+        quantized.require_enough_levels(wq, 2 ** answer.case.params["bit"], what)
         quantized.require_evenly_spaced(wq, what)
         quantized.require_nearest(w, wq, what)
         lab3.require_extremes(answer)
@@ -27,7 +28,8 @@ def check_symmetric_on_other_tensors(session: Session) -> None:
     """Symmetric quantization is right on other tensors"""
     for answer in session.each("lab3/ste/symmetric", hidden=True):
         w, wq, what = lab3.nonzero(answer)
-        quantized.require_few_levels(wq, answer.case.params["bit"], what)
-        quantized.require_evenly_spaced(wq, what)
+        lab3.require_symmetric_levels(wq, answer.case.params["bit"], what)
         quantized.require_symmetric(wq, what)
         quantized.require_nearest(w, wq, what)
+        lab3.require_outermost(answer)
+        lab3.require_zeros_kept(answer)
