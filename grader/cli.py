@@ -53,6 +53,10 @@ def main() -> None:
         _stop(f"The grader itself failed, which is no fault of the submission: {error}", GRADER_FAULT)
     except GraderError as error:
         _stop(str(error), UNUSABLE)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("grader."):
+            raise
+        _stop("this command needs the instructor's checkout, not the student's kit", UNUSABLE)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -31,6 +31,7 @@ class Entry:
             alone where several definitions belong together.
         title: what is wrong, for a student, or why it is right.
         fails: the checks that fail because of it; of a right one, those whose points are not its due.
+        may_fail: further checks, whose outcome hangs on how well a training with the mistake turns out.
         code: what is appended to the target's module.
         right: whether it is an equivalent.
     """
@@ -39,6 +40,7 @@ class Entry:
     target: str
     title: str
     fails: frozenset[str]
+    may_fail: frozenset[str]
     code: str
     right: bool
 
@@ -48,15 +50,18 @@ class Entry:
         return f"{self.target.partition('.')[0]}.py"
 
 
-def misconception(target: str, *, fails: Sequence[str]) -> Callable[[Callable[..., Any]], Entry]:
+def misconception(
+    target: str, *, fails: Sequence[str], may_fail: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], Entry]:
     """Make a catalogue entry of a function whose docstring explains the mistake.
 
     Args:
         target: ``module.function`` or ``module.class.method``; or ``module``, and then the definitions inside the
             function join that module.
         fails: the names of the checks that must fail because of it.
+        may_fail: those near a threshold of accuracy, which processors decide differently.
     """
-    return lambda function: _entry(function, target, fails, right=False)
+    return lambda function: _entry(function, target, fails, may_fail, right=False)
 
 
 def equivalent(target: str, *, fails: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Entry]:
@@ -66,16 +71,19 @@ def equivalent(target: str, *, fails: Sequence[str] = ()) -> Callable[[Callable[
         target: see ``misconception``.
         fails: checks of the bonus that it does not try for.
     """
-    return lambda function: _entry(function, target, fails, right=True)
+    return lambda function: _entry(function, target, fails, (), right=True)
 
 
-def _entry(function: Callable[..., Any], target: str, fails: Sequence[str], right: bool) -> Entry:
+def _entry(
+    function: Callable[..., Any], target: str, fails: Sequence[str], may_fail: Sequence[str], *, right: bool
+) -> Entry:
     file = function.__module__.rpartition(".")[2]
     return Entry(
         id=f"{file}.{function.__name__}",
         target=target,
         title=" ".join((function.__doc__ or function.__name__).split()),
         fails=frozenset(fails),
+        may_fail=frozenset(may_fail),
         code=_replacement(function, target),
         right=right,
     )

@@ -1,0 +1,156 @@
+"""Tricks that beat graders which share a process with student code: here they gain nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from grader.grade import Grader
+from grader.submission import Submission, load_submission
+from grader import locations
+from tests.conftest import Graded, checks_of
+
+LAB1 = "lab1_sparse_optimization"
+
+ALWAYS_EQUAL = """
+class Anything(np.ndarray):
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __le__(self, other): return np.ones(self.shape, bool)
+    def __sub__(self, other): return np.zeros(self.shape)
+    def __array_ufunc__(self, *args, **kwargs): return True
+    def __array_function__(self, *args, **kwargs): return True
+
+def gradient(X, y, w):
+    return np.zeros(w.shape).view(Anything)
+"""
+
+LYING_TENSOR = """
+import torch
+
+class Liar(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func in (torch.equal, torch.allclose, torch.Tensor.__eq__):
+            return True
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+def gradient(X, y, w):
+    return torch.zeros(len(w)).as_subclass(Liar)
+"""
+
+PATCHED = """
+import numpy.testing, torch
+
+def _yes(*args, **kwargs): return True
+
+for module, name in ((torch, "allclose"), (torch, "equal"), (np, "allclose"), (np, "array_equal"),
+                     (numpy.testing, "assert_allclose"), (torch.testing, "assert_close")):
+    setattr(module, name, _yes)
+try:
+    import pytest, _pytest.runner, _pytest.reports
+    _pytest.reports.TestReport.from_item_and_call = classmethod(lambda *a, **k: None)
+    pytest.fail = pytest.skip = _yes
+except ImportError:
+    pass
+
+def gradient(X, y, w):
+    return np.zeros_like(w)
+"""
+
+COLLECTOR = """
+import gc, sys
+
+def gradient(X, y, w):
+    best = np.zeros_like(w)
+    for thing in gc.get_objects():
+        if isinstance(thing, dict):
+            for key in ("expected", "value", "golden", "weights"):
+                found = thing.get(key)
+                if isinstance(found, np.ndarray) and found.shape == w.shape:
+                    best = found
+    frame = sys._getframe()
+    while frame is not None:
+        for found in frame.f_locals.values():
+            if isinstance(found, np.ndarray) and found.shape == w.shape and found is not w and found is not y:
+                best = found
+        frame = frame.f_back
+    return best
+"""
+
+EXITING = """
+import atexit, os
+
+def gradient(X, y, w):
+    os._exit(0)
+"""
+
+READER = """
+import glob, os
+
+def gradient(X, y, w):
+    found = []
+    for root in (".", "..", os.path.expanduser("~")):
+        found += glob.glob(os.path.join(root, "**", "cases.json"), recursive=True)[:1]
+    return np.zeros_like(w)
+"""
+
+
+@pytest.mark.parametrize("trick", [ALWAYS_EQUAL, LYING_TENSOR, PATCHED, COLLECTOR, EXITING, READER],
+                         ids=["eq", "tensor", "patch", "collector", "exit", "reader"])  # fmt: skip
+def test_a_trick_scores_no_more_than_an_honest_zero(graded: Graded, trick: str) -> None:
+    honest = graded("1a", **{LAB1: "def gradient(X, y, w):\n    return np.zeros_like(w)"})
+    tricky = graded("1a", **{LAB1: trick})
+    assert tricky.score <= honest.score
+    assert checks_of(tricky)["gradient_is_exact"].outcome == "failed"
+    assert checks_of(tricky)["loss_is_exact"].outcome == "passed"
+
+
+def test_all_tricks_at_once_score_no_more_than_none(grader: Grader, reference: Submission) -> None:
+    """Over the whole assignment, on top of the template and on top of the reference."""
+    template = load_submission(locations.pristine(), locations.pristine())
+    for base, full in ((template, 0), (reference, 84)):
+        files = dict(base.files)
+        for name in files:
+            if name.endswith(".py"):
+                files[name] += (PATCHED.partition("def gradient")[0]).replace("np.", "__import__('numpy').").replace(
+                    "(np,", "(__import__('numpy'),"
+                ).encode()
+        report = grader.grade(Submission("tricks", files, ()))
+        assert report.score <= full
+
+
+def test_files_that_steer_test_runners_are_not_taken(tmp_path, reference: Submission, grader: Grader) -> None:
+    for name, data in reference.files.items():
+        (tmp_path / name).write_bytes(data.replace(b"return 2 * X.T", b"return X.T"))
+    for name in ("conftest.py", "sitecustomize.py", "torch.py", "grader.py", "test_all.py", "resnet20.py", "usercustomize.py"):
+        (tmp_path / name).write_text("raise SystemExit(0)")
+    report = grader.grade(load_submission(tmp_path, locations.pristine()), ["1a", "2a"])
+    assert checks_of(report)["gradient_is_exact"].outcome == "failed"
+    assert report.parts[1].score == 2
+
+
+def test_labels_are_not_sent_to_a_submission(public_requests: list[set[str]]) -> None:
+    assert public_requests
+    assert not [names for names in public_requests if any("test." in name for name in names)]
+
+
+@pytest.fixture
+def public_requests(grader: Grader, reference: Submission, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """The bytes of the test labels, looked for in everything that is sent to a worker."""
+    import numpy as np
+
+    from grader.cases import load_cases
+    from grader.worker import wire
+
+    labels = load_cases(locations.fixtures() / "public").shared["test.labels"]
+    sent: list[set[str]] = []
+    plain = wire.send
+
+    def spy(sock, message, limits=None):  # type: ignore[no-untyped-def]
+        leaking = {f"test.{n}" for n, a in message.arrays.items() if a.shape == labels.shape and np.array_equal(a, labels)}
+        sent.append(leaking | set(message.arrays))
+        plain(sock, message, limits)
+
+    monkeypatch.setattr(wire, "send", spy)
+    grader.grade(reference)
+    return sent
