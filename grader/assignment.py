@@ -114,7 +114,9 @@ class Assignment(_Model):
         scored = [part for part in self.parts.values() if not part.bonus]
         automatic, manual = sum(p.automatic for p in scored), sum(p.manual for p in scored)
         if automatic != self.automatic_total:
-            raise ValueError(f"the parts have {automatic:g} automatic points, automatic_total says {self.automatic_total:g}")
+            raise ValueError(
+                f"the parts have {automatic:g} automatic points, automatic_total says {self.automatic_total:g}"
+            )
         if automatic + manual != self.total:
             raise ValueError(f"the parts have {automatic + manual:g} points, total says {self.total:g}")
         names = [name for part in self.parts.values() for name in part.weights]

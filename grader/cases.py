@@ -102,7 +102,7 @@ def load_cases(folder: Path) -> CaseSet:
     try:
         data = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
         arrays = load_file(folder / "arrays.safetensors")
-        cases = {item["id"]: Case(**item, **_own_arrays(item["id"], arrays)) for item in data["cases"]}
+        cases = {item["id"]: Case.model_validate(item | _own_arrays(item["id"], arrays)) for item in data["cases"]}
     except Exception as error:  # whatever is wrong with our own files, the remedy is the same
         raise InternalError(f"the goldens in {folder} cannot be read ({error}): run `grader fixtures build`") from None
     shared = {n.removeprefix("shared:"): a for n, a in arrays.items() if n.startswith("shared:")}

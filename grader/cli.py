@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -89,8 +92,12 @@ def _assignment(path: Path | None) -> Assignment:
 def check(
     path: Annotated[Path, typer.Argument(help="A directory, a zip, or a notebook.")] = Path(),
     part: Annotated[list[str] | None, typer.Option(help="Only this part, such as 3a; may be repeated.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - prints it.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a self-contained page.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the report as JSON; - prints it.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a self-contained page.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Grade again whenever a file is saved.")] = False,
     min_score: Annotated[float | None, typer.Option(help="Exit with 1 below this score, for CI.")] = None,
     show_hidden: Annotated[bool, typer.Option("--show-hidden", help="Show what hidden checks say.")] = False,
@@ -161,13 +168,14 @@ def _watch(
     from grader.watch import changed_parts
 
     print(f"Watching {path}; press Ctrl-C to stop.", flush=True)
-    for touched in changed_parts(path, [p.id for p in report.parts]):
-        try:
-            report = report.replaced(_grade(grader, path, touched))
-        except UnusableSubmission as error:
-            print(f"grader: {error}", file=sys.stderr, flush=True)
-            continue
-        _publish(report, json_file, html_file)
+    with suppress(KeyboardInterrupt):
+        for touched in changed_parts(path, [p.id for p in report.parts]):
+            try:
+                report = report.replaced(_grade(grader, path, touched))
+            except UnusableSubmission as error:
+                print(f"grader: {error}", file=sys.stderr, flush=True)
+                continue
+            _publish(report, json_file, html_file)
 
 
 @app.command()

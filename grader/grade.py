@@ -44,9 +44,7 @@ class Grader:
         method: start method of the workers; None for the platform's best.
     """
 
-    def __init__(
-        self, assignment: Assignment, *, show_hidden: bool = False, method: str | None = None
-    ) -> None:
+    def __init__(self, assignment: Assignment, *, show_hidden: bool = False, method: str | None = None) -> None:
         start_server()
         self._assignment = assignment
         self._show_hidden = show_hidden
@@ -85,14 +83,10 @@ class Grader:
             raise GraderError(f"there is no part {unknown[0]!r} in the rubric; the parts are {', '.join(known)}")
         return chosen
 
-    def _report(
-        self, submission: Submission, interview: Interview, chosen: list[str], notes: list[str]
-    ) -> Report:
+    def _report(self, submission: Submission, interview: Interview, chosen: list[str], notes: list[str]) -> Report:
         written = read_written(submission.files.get(FILE))
         goldens = self._goldens
-        session = Session(
-            self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written
-        )
+        session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
         endings = run_checks(session, self._assignment, chosen)
         parts = tuple(self._part(self._assignment.parts[part], endings) for part in chosen)
         if absent := [part.title for part in parts if not part.checks]:

@@ -107,9 +107,7 @@ class Interview:
 
     def _ready(self) -> Worker:
         if self._worker is None:
-            self._worker = Worker(
-                self._scratch, uses_accelerator=self._uses_accelerator, method=self._method
-            )
+            self._worker = Worker(self._scratch, uses_accelerator=self._uses_accelerator, method=self._method)
         return self._worker
 
 
@@ -272,5 +270,6 @@ class Session:
                 self._interview.ask("general.load", {"module": module}, {})
             except CheckFailed as failure:
                 self._loads[module] = failure
-        if failure := self._loads[module]:
-            raise failure.again()
+        failed = self._loads[module]
+        if failed is not None:
+            raise failed.again()

@@ -28,9 +28,9 @@ def parts_of(names: set[str], parts: Sequence[str]) -> list[str]:
 
 
 def changed_parts(path: Path, parts: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the parts to grade again after every save below ``path``, until interrupted."""
+    """Yield the parts to grade again after every save below ``path``, until a KeyboardInterrupt."""
     watched = path if path.is_dir() else path.parent
-    for changes in watch(watched, step=_QUIET_MS, debounce=400, raise_interrupt=False):
+    for changes in watch(watched, step=_QUIET_MS, debounce=400):
         names = {Path(changed).name for _, changed in changes}
         if touched := parts_of(names if path.is_dir() else names & {path.name}, parts):
             yield touched

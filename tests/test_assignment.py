@@ -70,16 +70,14 @@ def test_a_wrong_rubric_says_what_is_wrong(tmp_path: Path, old: str, new: str, m
         (", l1_oscillates = 1", "", "checks without a part in the rubric: l1_oscillates"),
     ],
 )
-def test_rubric_and_checks_must_fit(
-    tmp_path: Path, reference: Submission, old: str, new: str, message: str
-) -> None:
+def test_rubric_and_checks_must_fit(tmp_path: Path, reference: Submission, old: str, new: str, message: str) -> None:
     with Grader(load_assignment(_changed(tmp_path, old, new))) as grader, pytest.raises(AssignmentError) as caught:
         grader.grade(reference, ["1d"])
     assert message in str(caught.value)
 
 
 def test_an_unknown_part_is_named(grader: Grader, reference: Submission) -> None:
-    with pytest.raises(GraderError, match="no part '4a' in the rubric; the parts are p1.1"):
+    with pytest.raises(GraderError, match=r"no part '4a' in the rubric; the parts are p1\.1"):
         grader.grade(reference, ["4a"])
 
 

@@ -45,7 +45,9 @@ def test_a_broken_function_gets_one_sentence(graded: Graded, definition: str, me
 
 
 def test_the_traceback_shows_the_students_frames_only(graded: Graded) -> None:
-    report = graded("1a", **{LAB1: "def gradient(X, y, w):\n    return helper(w)\n\ndef helper(w):\n    return w / undefined"})
+    report = graded(
+        "1a", **{LAB1: "def gradient(X, y, w):\n    return helper(w)\n\ndef helper(w):\n    return w / undefined"}
+    )
     failed = checks_of(report)["gradient_is_exact"]
     assert "NameError: name 'undefined' is not defined" in failed.message
     assert failed.received is not None

@@ -22,7 +22,9 @@ def run(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.
     """The ``grader`` of this environment."""
     command = [sys.executable, "-c", "from grader.cli import main; main()", *map(str, arguments)]
     env = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", **environment}
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=cwd, env=env, timeout=300, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", cwd=cwd, env=env, timeout=300, check=False
+    )
 
 
 def test_the_reference_as_json() -> None:

@@ -91,7 +91,9 @@ def test_hidden_inputs_are_not_public(public: CaseSet, hidden: CaseSet) -> None:
 
 def test_verdicts_are_hidden_only(public: CaseSet) -> None:
     assert not [case for case in public.cases if case.startswith("problem1")]
-    assert "verdict" not in json.dumps([case.model_dump(exclude={"inputs", "expected"}) for case in public.cases.values()])
+    assert "verdict" not in json.dumps(
+        [case.model_dump(exclude={"inputs", "expected"}) for case in public.cases.values()]
+    )
 
 
 def test_a_set_survives_writing_and_reading(tmp_path: Path) -> None:
@@ -101,7 +103,9 @@ def test_a_set_survives_writing_and_reading(tmp_path: Path) -> None:
     found = load_cases(tmp_path)
     assert found.key == "key"
     assert found.cases["a/b"].expected["v"].shape == ()
-    assert found.cases["a/b"].model_dump(exclude={"inputs", "expected"}) == case.model_dump(exclude={"inputs", "expected"})
+    assert found.cases["a/b"].model_dump(exclude={"inputs", "expected"}) == case.model_dump(
+        exclude={"inputs", "expected"}
+    )
     np.testing.assert_array_equal(found.shared["net.w"], np.ones(3))
 
 

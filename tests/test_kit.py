@@ -9,7 +9,6 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def wheel(kit: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(kit: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def installed(kit: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty environment with the wheel: with everything that it requires in CI, elsewhere with what is here."""
     environment = tmp_path_factory.mktemp("venv")
     venv.create(environment, with_pip=True)
@@ -47,7 +46,7 @@ def installed(kit: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) 
         query = [str(binaries / "python"), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]
         theirs = subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip()
         Path(theirs, "borrowed.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    yield binaries
+    return binaries
 
 
 def _grade(installed: Path, folder: Path, *options: str) -> dict:
@@ -107,7 +106,10 @@ def test_a_student_starts_at_zero_and_earns_points(kit: Path, installed: Path) -
 
     lab1 = kit / "lab1_sparse_optimization.py"
     source = lab1.read_text()
-    for function, solution in (("loss", "return float(((X @ w - y) ** 2).sum())"), ("gradient", "return 2 * X.T @ (X @ w - y)")):
+    for function, solution in (
+        ("loss", "return float(((X @ w - y) ** 2).sum())"),
+        ("gradient", "return 2 * X.T @ (X @ w - y)"),
+    ):
         stub = f'raise NotImplementedError("Lab 1(a): `{function}` is still to be written")'
         assert stub in source
         source = source.replace(stub, solution)

@@ -32,9 +32,7 @@ def test_l1(lam: float, final: float) -> None:
     assert lab1.l1_gradient_descent(*PROBLEM, lam).losses[-1] == pytest.approx(final, rel=2e-5)
 
 
-@pytest.mark.parametrize(
-    ("lam", "final"), [(0.2, 0.00665443), (0.5, 0.0416667), (1, 0.166667), (2, 0.5)]
-)
+@pytest.mark.parametrize(("lam", "final"), [(0.2, 0.00665443), (0.5, 0.0416667), (1, 0.166667), (2, 0.5)])
 def test_proximal(lam: float, final: float) -> None:
     assert lab1.proximal_gradient_descent(*PROBLEM, lam).losses[-1] == pytest.approx(final, rel=2e-6)
 
@@ -44,9 +42,7 @@ def test_proximal_weights() -> None:
     np.testing.assert_allclose(run.weights[-1], [0, 2.1, -0.03333, 0, -0.6], atol=5e-6)
 
 
-@pytest.mark.parametrize(
-    ("lam", "final"), [(1, 0.0333333), (2, 0.133333), (5, 0.133333), (10, 0.133333)]
-)
+@pytest.mark.parametrize(("lam", "final"), [(1, 0.0333333), (2, 0.133333), (5, 0.133333), (10, 0.133333)])
 def test_trimmed(lam: float, final: float) -> None:
     run = lab1.trimmed_l1_gradient_descent(*PROBLEM, lam, n_penalized=3)
     assert run.losses[-1] == pytest.approx(final, abs=5e-7)

@@ -74,9 +74,7 @@ def test_source_may_be_lines_or_text() -> None:
 
 
 def test_windows_line_endings_in_a_cell() -> None:
-    found = take(
-        "import math\r\ndef f():\r\n    return 1\r\n", "%%writefile FP_layers.py\r\na = 1\r\nb = 2\r\n"
-    )
+    found = take("import math\r\ndef f():\r\n    return 1\r\n", "%%writefile FP_layers.py\r\na = 1\r\nb = 2\r\n")
     assert run(found.code)["f"]() == 1
     assert found.files == {"FP_layers.py": "a = 1\nb = 2\n"}
 
@@ -159,7 +157,7 @@ def test_too_much_code_is_refused() -> None:
 
 
 def test_code_that_grows_when_it_is_rewritten_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grader.notebook._MAX_CODE", 1_000)
+    monkeypatch.setattr("grader.notebook.extracting.CODE_LIMIT", 1_000)
     with pytest.raises(UnusableSubmission, match="more code than can be read"):
         take(";".join(["a=b=1"] * 160))
 
@@ -196,9 +194,7 @@ def test_magics_and_shell_lines_cost_nothing(line: str) -> None:
 
 
 def test_lines_that_only_look_like_magics_are_kept() -> None:
-    source = (
-        'def f(a, b):\n    """\n    %not a magic\n    !nor this\n    why?\n    """\n    return (a\n% b)\n'
-    )
+    source = 'def f(a, b):\n    """\n    %not a magic\n    !nor this\n    why?\n    """\n    return (a\n% b)\n'
     source += "s = 'it''s' \\\n% ()\nq = '# (?'\nr = \"\"\"\n%kept\n\"\"\"\n%ls\n"
     found = take(source)
     names = run(found.code)
@@ -241,9 +237,7 @@ def test_a_cell_magic_stands_first_or_is_a_line_like_any_other() -> None:
 
 
 def test_top_level_await_is_tolerated() -> None:
-    found = take(
-        "await something()\nx = await other()\nasync with a as b:\n    pass\nasync def f(): await g()"
-    )
+    found = take("await something()\nx = await other()\nasync with a as b:\n    pass\nasync def f(): await g()")
     assert found.definitions == ("f",)
     assert found.notes == ()
 
@@ -387,9 +381,7 @@ def test_many_broken_cells_are_summarised() -> None:
     ],
 )
 def test_simple_constants_are_kept(source: str) -> None:
-    imports = (
-        "import math\nimport numpy as np\nfrom functools import partial\nfrom collections import namedtuple"
-    )
+    imports = "import math\nimport numpy as np\nfrom functools import partial\nfrom collections import namedtuple"
     found = take(imports, source)
     expected = run(f"{imports}\n{source}")
     names = run(found.code)
@@ -475,8 +467,7 @@ def test_a_choice_of_device_is_kept_without_its_prints() -> None:
 
 def test_a_guarded_import_is_kept_whole() -> None:
     found = take(
-        "try:\n    import google.colab\n    IN_COLAB = True\nexcept ImportError:\n"
-        "    IN_COLAB = False\nk = IN_COLAB"
+        "try:\n    import google.colab\n    IN_COLAB = True\nexcept ImportError:\n    IN_COLAB = False\nk = IN_COLAB"
     )
     names = run(found.code)
     assert names["k"] is False
@@ -485,9 +476,7 @@ def test_a_guarded_import_is_kept_whole() -> None:
 
 @pytest.mark.parametrize("handler", ["except", "except Exception", "except (ImportError, OSError) as e"])
 def test_any_handler_that_catches_a_failing_import_will_do(handler: str) -> None:
-    found = take(
-        f"try:\n    from absent_package import fast\n    drive.mount('x')\n{handler}:\n    fast = None"
-    )
+    found = take(f"try:\n    from absent_package import fast\n    drive.mount('x')\n{handler}:\n    fast = None")
     assert run(found.code)["fast"] is None
 
 
@@ -514,8 +503,7 @@ def test_imports_that_exist_only_in_a_notebook_are_dropped_with_one_note() -> No
 
 def test_a_notebook_that_defines_nothing_makes_no_noise() -> None:
     driver = take(
-        "%matplotlib inline\nfrom google.colab import drive\nimport torch\n"
-        "from lab1_sparse_optimization import *",
+        "%matplotlib inline\nfrom google.colab import drive\nimport torch\nfrom lab1_sparse_optimization import *",
         "history = gradient_descent(X, Y, W0, LEARNING_RATE, STEPS)\nplot_weights(history).show()",
         "!ls\nnet = ResNetCIFAR().cuda()\nfor q in (30, 50, 70):\n    print(q)",
     )
@@ -535,9 +523,7 @@ def test_future_imports_move_to_the_front() -> None:
 
 
 def test_names_defined_again_keep_their_order_with_one_note() -> None:
-    found = take(
-        "def f(): return 1\ndef g(): return 1", "def f(): return 2", "def g(): return 2\nclass H: pass"
-    )
+    found = take("def f(): return 1\ndef g(): return 1", "def f(): return 2", "def g(): return 2\nclass H: pass")
     assert run(found.code)["f"]() == 2
     assert found.definitions == ("f", "g", "H")
     assert found.notes == ("Defined more than once in hw.ipynb, the last one counts: f and g.",)
@@ -545,8 +531,7 @@ def test_names_defined_again_keep_their_order_with_one_note() -> None:
 
 def test_decorators_and_statements_on_one_line_survive() -> None:
     found = take(
-        "import functools; k = 3; print(k)\n@functools.cache\n@functools.wraps(\n  print)\n"
-        "def f(): return k\n"
+        "import functools; k = 3; print(k)\n@functools.cache\n@functools.wraps(\n  print)\ndef f(): return k\n"
     )
     names = run(found.code)
     assert names["f"]() == 3
@@ -634,9 +619,7 @@ PRISTINE = {
 
 
 def test_a_missing_file_is_the_template_with_the_notebooks_definitions() -> None:
-    book = take(
-        "RATE = 0.5\ndef helper():\n    return 'mine'\ndef loss(w):\n    return helper(), RATE, History([w])"
-    )
+    book = take("RATE = 0.5\ndef helper():\n    return 'mine'\ndef loss(w):\n    return helper(), RATE, History([w])")
     content, notes = fill(NAME, None, book, PRISTINE)
     assert content is not None
     names = run(content)
@@ -655,9 +638,7 @@ def test_an_untouched_template_counts_as_missing() -> None:
 
 
 def test_a_missing_file_stays_missing_when_the_notebook_has_nothing_for_it() -> None:
-    book = take(
-        "def unrelated(): pass\ndef _private(): return 1\ndef loss(w):\n    raise NotImplementedError('1(a)')"
-    )
+    book = take("def unrelated(): pass\ndef _private(): return 1\ndef loss(w):\n    raise NotImplementedError('1(a)')")
     assert fill(NAME, None, book, PRISTINE) == (None, ())
     assert fill("answers.toml", None, book, PRISTINE) == (None, ())
 
@@ -666,8 +647,7 @@ def test_only_what_a_written_file_lacks_is_added() -> None:
     own = b"def helper():\n    return 'own'\ndef loss(w):\n    return 'own'\nclass History: pass"
     book = take(
         "import math\nUNUSED = 1\nK = 2",
-        "def helper():\n    return 'notebook'\ndef loss(w):\n    return 'notebook'\ndef extra():\n"
-        "    return K",
+        "def helper():\n    return 'notebook'\ndef loss(w):\n    return 'notebook'\ndef extra():\n    return K",
         "def gradient(w):\n    return helper(), extra(), math.pi > 3",
     )
     content, notes = fill(NAME, own, book, PRISTINE)
@@ -751,8 +731,7 @@ def test_imports_that_lead_back_to_the_file_are_dropped() -> None:
 
 def test_an_import_that_fails_costs_only_what_uses_it() -> None:
     book = take(
-        "from lab2_pruning import *\nfrom absent_package import thing\nfrom torch.absent import x\n"
-        "import math",
+        "from lab2_pruning import *\nfrom absent_package import thing\nfrom torch.absent import x\nimport math",
         "def loss(w): return thing\ndef gradient(w): return math.pi, lambda: x",
     )
     content, _ = fill(NAME, None, book, PRISTINE)
@@ -788,9 +767,7 @@ def test_the_encoding_of_a_file_is_respected(own: bytes, encoding: str) -> None:
 
 
 def test_one_lab_of_a_notebook_does_not_drag_the_others_in() -> None:
-    book = take(
-        "def loss(w): return 1", "bad = int('not a number')\nclass STE:\n    def forward(ctx, w): return bad"
-    )
+    book = take("def loss(w): return 1", "bad = int('not a number')\nclass STE:\n    def forward(ctx, w): return bad")
     content, _ = fill(NAME, None, book, PRISTINE)
     assert content is not None
     assert "bad" not in run(content)
@@ -832,9 +809,7 @@ def test_every_stub_form_is_seen() -> None:
         assert unfinished(f"def f(): {body}".encode(), template) == {"f"}, body
     for body in ("return None", "raise ValueError", "x = 1; raise NotImplementedError", "raise"):
         assert unfinished(f"def f(): {body}".encode(), template) == frozenset(), body
-    assert unfinished(b"def f(): pass\ndef f(): return 1", template) == frozenset(), (
-        "the last definition counts"
-    )
+    assert unfinished(b"def f(): pass\ndef f(): return 1", template) == frozenset(), "the last definition counts"
     assert unfinished(b"if 1:\n    f = 1", template) == frozenset()
     assert unfinished(b"", template) == {"f"}
 

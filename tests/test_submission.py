@@ -27,9 +27,7 @@ TEMPLATE: dict[str, bytes] = {
     "resnet20.py": b"class ResNetCIFAR: pass\n",
     "train_util.py": b"def train(): pass\n",
 }
-DONE = {
-    name: TEMPLATE[name].replace(b"raise NotImplementedError", b"return 1") + b"# done\n" for name in EDITABLE
-}
+DONE = {name: TEMPLATE[name].replace(b"raise NotImplementedError", b"return 1") + b"# done\n" for name in EDITABLE}
 LAB1, LAB2 = "lab1_sparse_optimization.py", "lab2_pruning.py"
 
 
@@ -193,9 +191,7 @@ def test_other_python_files_are_not_taken_and_the_note_never_floods(home: Path, 
     write(home, {**DONE, **{f"utils{i:03}.py": b"" for i in range(200)}})
     (note,) = load_submission(home, pristine).notes
     assert note.startswith("Not taken, since only answers.toml, lab1_sparse_optimization.py, ")
-    assert note.endswith(
-        "are graded: utils000.py, utils001.py, utils002.py, utils003.py, utils004.py and 195 more."
-    )
+    assert note.endswith("are graded: utils000.py, utils001.py, utils002.py, utils003.py, utils004.py and 195 more.")
 
 
 def test_a_changed_provided_file_is_replaced_with_a_note(home: Path, pristine: Path) -> None:
@@ -222,9 +218,7 @@ def test_a_provided_file_that_is_too_large_is_only_replaced(home: Path, pristine
     assert load_submission(home, pristine).notes == ("Replaced by the provided version: resnet20.py.",)
 
 
-def test_links_inside_of_a_submission_are_read_and_others_refused(
-    home: Path, pristine: Path, tmp_path: Path
-) -> None:
+def test_links_inside_of_a_submission_are_read_and_others_refused(home: Path, pristine: Path, tmp_path: Path) -> None:
     secret = write(tmp_path / "secret", {LAB2: b"x = 1", "deep/FP_layers.py": b"x = 1"})
     write(home, {"real/work.txt": DONE[LAB1]})
     (home / LAB1).symlink_to("real/work.txt")
@@ -234,9 +228,7 @@ def test_links_inside_of_a_submission_are_read_and_others_refused(
     (home / "lab3_quantization.py").symlink_to("nowhere")
     found = load_submission(home, pristine)
     assert found.files == {LAB1: DONE[LAB1]}
-    assert found.notes == (
-        "Links that lead out of the submission were not followed: folder and lab2_pruning.py.",
-    )
+    assert found.notes == ("Links that lead out of the submission were not followed: folder and lab2_pruning.py.",)
 
 
 def test_a_linked_submission_is_read(home: Path, pristine: Path, tmp_path: Path) -> None:
@@ -252,9 +244,7 @@ def test_named_pipes_do_not_make_the_grader_wait(home: Path, pristine: Path) -> 
     assert "cannot be graded" in refusal(home / LAB1, pristine)
 
 
-def test_a_file_that_turns_into_a_pipe_is_refused(
-    home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_turns_into_a_pipe_is_refused(home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(home / LAB1)
     monkeypatch.setattr(os.path, "isfile", lambda _: True)
     assert "cannot be read" in refusal(home, pristine)
@@ -263,7 +253,7 @@ def test_a_file_that_turns_into_a_pipe_is_refused(
 def test_a_data_set_beside_the_labs_is_not_searched_to_the_end(
     home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grader.submission._MAX_ENTRIES", 50)
+    monkeypatch.setattr("grader.entries._MAX_ENTRIES", 50)
     write(home, {**DONE, **{f"data/{i}/{j}.png": b"" for i in range(10) for j in range(10)}})
     found = load_submission(home, pristine)
     assert found.files == DONE
@@ -316,17 +306,13 @@ def test_a_file_that_is_too_large(home: Path, pristine: Path, where: str) -> Non
     large = b"#" * (2 * 2**20 + 1)
     write(home, {LAB1: large})
     path = {"file": home / LAB1, "directory": home, "zip": pack(home / "hw.zip", {LAB1: large})}[where]
-    assert refusal(path, pristine).endswith(
-        f"{LAB1} is larger than 2 MiB: hand it in without data and outputs."
-    )
+    assert refusal(path, pristine).endswith(f"{LAB1} is larger than 2 MiB: hand it in without data and outputs.")
     write(home, {LAB1: large[1:]})
     assert len(load_submission(home / LAB1, pristine).files[LAB1]) == 2 * 2**20
 
 
 @pytest.mark.parametrize("what", [LAB1, "hw.zip", "hw.ipynb", "."])
-def test_what_cannot_be_opened(
-    home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def test_what_cannot_be_opened(home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     write(home, {LAB1: b"", "hw.zip": b"", "hw.ipynb": b""})
     real_open = os.open
 
@@ -339,9 +325,7 @@ def test_what_cannot_be_opened(
     assert "cannot be read: give yourself permission" in refusal(home / what, pristine)
 
 
-def test_a_directory_that_cannot_be_listed(
-    home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_that_cannot_be_listed(home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_scandir = os.scandir
     closed = [str(home / "closed")]
 
@@ -496,9 +480,7 @@ def test_a_bomb_among_files_that_nobody_needs_is_refused(home: Path, pristine: P
 
 
 def test_too_many_members(home: Path, pristine: Path) -> None:
-    path = pack(
-        home / "hw.zip", {LAB1: DONE[LAB1], **{f"{i}.png": b"" for i in range(4_999)}}, zipfile.ZIP_STORED
-    )
+    path = pack(home / "hw.zip", {LAB1: DONE[LAB1], **{f"{i}.png": b"" for i in range(4_999)}}, zipfile.ZIP_STORED)
     assert load_submission(path, pristine).files == {LAB1: DONE[LAB1]}
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("one more", b"")
@@ -545,9 +527,7 @@ def test_a_broken_notebook_is_fatal_alone_and_a_note_beside_good_files(
     write(home, {"hw4.ipynb": raw})
     assert f"hw4.ipynb {reason}" in refusal(home / "hw4.ipynb", pristine)
     assert f"hw4.ipynb {reason}" in refusal(home, pristine)
-    assert f"hw4.ipynb {reason}" in refusal(
-        pack(home.parent / "hw.zip", {"a/hw4.ipynb": raw, "b.pdf": b""}), pristine
-    )
+    assert f"hw4.ipynb {reason}" in refusal(pack(home.parent / "hw.zip", {"a/hw4.ipynb": raw, "b.pdf": b""}), pristine)
     write(home, DONE)
     found = load_submission(home, pristine)
     assert found.files == DONE
@@ -565,9 +545,7 @@ def test_a_notebook_with_nothing_gradable(home: Path, pristine: Path, cells: lis
 
 def test_a_notebook_with_only_broken_cells_says_which(home: Path, pristine: Path) -> None:
     write(home, {"hw4.ipynb": book("def loss(w:\n    return 1")})
-    assert "Code cell 1 of hw4.ipynb was not read: line 1 is not valid Python" in refusal(
-        home / "hw4.ipynb", pristine
-    )
+    assert "Code cell 1 of hw4.ipynb was not read: line 1 is not valid Python" in refusal(home / "hw4.ipynb", pristine)
 
 
 def test_a_notebook_fills_in_what_files_lack(home: Path, pristine: Path) -> None:
@@ -644,9 +622,7 @@ def test_notebooks_without_end_are_not_read_to_the_end(home: Path, pristine: Pat
 # --- staging ------------------------------------------------------------------------------------------------
 
 
-def test_staging_writes_the_provided_files_and_the_submission_only(
-    home: Path, pristine: Path, tmp_path: Path
-) -> None:
+def test_staging_writes_the_provided_files_and_the_submission_only(home: Path, pristine: Path, tmp_path: Path) -> None:
     write(pristine, {"secret.py": b"", "hw4.ipynb": b"{}"})
     write(home, {**DONE, "resnet20.py": b"mine", "utils.py": b"", "sitecustomize.py": b""})
     into = write(tmp_path / "staged", {})
@@ -684,9 +660,7 @@ def test_an_incomplete_template_is_our_fault(home: Path, pristine: Path, tmp_pat
         stage(Submission("a", {}, ()), pristine, write(tmp_path / "staged", {}))
 
 
-def test_a_submission_is_named_after_its_path(
-    home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_submission_is_named_after_its_path(home: Path, pristine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(home, DONE)
     monkeypatch.chdir(home)
     assert load_submission(Path(), pristine).name == "alice"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from grader import locations
 from grader.grade import Grader
 from grader.submission import Submission, load_submission
-from grader import locations
 from tests.conftest import Graded, checks_of
 
 LAB1 = "lab1_sparse_optimization"
@@ -112,9 +112,12 @@ def test_all_tricks_at_once_score_no_more_than_none(grader: Grader, reference: S
         files = dict(base.files)
         for name in files:
             if name.endswith(".py"):
-                files[name] += (PATCHED.partition("def gradient")[0]).replace("np.", "__import__('numpy').").replace(
-                    "(np,", "(__import__('numpy'),"
-                ).encode()
+                files[name] += (
+                    (PATCHED.partition("def gradient")[0])
+                    .replace("np.", "__import__('numpy').")
+                    .replace("(np,", "(__import__('numpy'),")
+                    .encode()
+                )
         report = grader.grade(Submission("tricks", files, ()))
         assert report.score <= full
 
@@ -122,7 +125,15 @@ def test_all_tricks_at_once_score_no_more_than_none(grader: Grader, reference: S
 def test_files_that_steer_test_runners_are_not_taken(tmp_path, reference: Submission, grader: Grader) -> None:
     for name, data in reference.files.items():
         (tmp_path / name).write_bytes(data.replace(b"return 2 * X.T", b"return X.T"))
-    for name in ("conftest.py", "sitecustomize.py", "torch.py", "grader.py", "test_all.py", "resnet20.py", "usercustomize.py"):
+    for name in (
+        "conftest.py",
+        "sitecustomize.py",
+        "torch.py",
+        "grader.py",
+        "test_all.py",
+        "resnet20.py",
+        "usercustomize.py",
+    ):
         (tmp_path / name).write_text("raise SystemExit(0)")
     report = grader.grade(load_submission(tmp_path, locations.pristine()), ["1a", "2a"])
     assert checks_of(report)["gradient_is_exact"].outcome == "failed"
@@ -147,7 +158,9 @@ def public_requests(grader: Grader, reference: Submission, monkeypatch: pytest.M
     plain = wire.send
 
     def spy(sock, message, limits=None):  # type: ignore[no-untyped-def]
-        leaking = {f"test.{n}" for n, a in message.arrays.items() if a.shape == labels.shape and np.array_equal(a, labels)}
+        leaking = {
+            f"test.{n}" for n, a in message.arrays.items() if a.shape == labels.shape and np.array_equal(a, labels)
+        }
         sent.append(leaking | set(message.arrays))
         plain(sock, message, limits)
 

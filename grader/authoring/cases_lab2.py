@@ -31,9 +31,7 @@ _TRAIN = {"": "train."}
 
 
 def _case(name: str, probe: str, params: Mapping[str, Any], shared: Mapping[str, str], inputs: Arrays) -> Case:
-    return Case(
-        id=f"lab2/{name}", probe=f"lab2.{probe}", module=_MODULE, params=params, shared=shared, inputs=inputs
-    )
+    return Case(id=f"lab2/{name}", probe=f"lab2.{probe}", module=_MODULE, params=params, shared=shared, inputs=inputs)
 
 
 def _evaluate(name: str, tiny: Arrays, count: int, batch_size: int, training: bool, wrong: slice) -> Case:

@@ -95,7 +95,9 @@ def _pruned(assignment: Assignment, tiny: Arrays) -> Arrays:
     found: Arrays = {}
     for prefix in ("sparse.", "global."):
         net = resnet20.ResNetCIFAR(**cases_lab2.TRAINING["net"])
-        net.load_state_dict({n.removeprefix("net."): torch.from_numpy(a) for n, a in tiny.items() if n.startswith("net.")})
+        net.load_state_dict(
+            {n.removeprefix("net."): torch.from_numpy(a) for n, a in tiny.items() if n.startswith("net.")}
+        )
         if prefix == "global.":
             lab2.global_prune_by_percentage(net, assignment.term.target_sparsity)
         else:
@@ -208,8 +210,8 @@ def _compare(old: CaseSet, new: CaseSet, where: Path) -> None:
             if before.keys() != after.keys():
                 raise StaleOutput(f"{where}: case {case_id} has changed: {advice}")
             pairs += [(f"{case_id}: {name}", before[name], array) for name, array in after.items()]
-    for name, before, after in pairs:
-        if before.shape != after.shape or not np.allclose(before, after, rtol=1e-6, atol=1e-7):
+    for name, was_array, is_array in pairs:
+        if was_array.shape != is_array.shape or not np.allclose(was_array, is_array, rtol=1e-6, atol=1e-7):
             raise StaleOutput(f"{where}: {name} has changed: {advice}")
 
 

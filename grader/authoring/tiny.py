@@ -88,9 +88,9 @@ def _train(images: torch.Tensor, labels: torch.Tensor) -> nn.Module:
     batches = -(-len(images) // 64)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _PEAK_LR, total_steps=_EPOCHS * batches)
     for _ in range(_EPOCHS):
-        for chosen in torch.randperm(len(images), generator=generator).split(64):
+        for chosen in torch.randperm(len(images), generator=generator).split(64):  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
-            F.cross_entropy(net(images[chosen]), labels[chosen]).backward()
+            torch.autograd.backward(F.cross_entropy(net(images[chosen]), labels[chosen]))
             optimizer.step()
             schedule.step()
     torch.set_num_threads(threads)

@@ -1,8 +1,8 @@
 """What the grader is proven with: mistakes that students make, and versions that are right in another way.
 
-An entry is a function decorated with ``misconception`` or ``equivalent``; its source, renamed, is appended to the
-reference's module, so that it replaces the function of the same name. It may use whatever that module imports or
-defines. ``labN.py`` holds the misconceptions of a lab, ``equivalents_labN.py`` its equivalents.
+An entry is a function decorated with ``misconception`` or ``equivalent``; its source, renamed, is appended to
+the reference's module, so that it replaces the function of the same name. It may use whatever that module
+imports or defines. ``labN.py`` holds the misconceptions of a lab, ``equivalents_labN.py`` its equivalents.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Entry:
 
     Attributes:
         id: the catalogue's file and the function's name, such as ``lab1.factor_two_missing``.
-        target: what it replaces, such as ``lab1_sparse_optimization.gradient`` or ``FP_layers.STE.forward``; a module
+        target: what it replaces, such as ``lab2_pruning.evaluate`` or ``FP_layers.STE.forward``; a module
             alone where several definitions belong together.
         title: what is wrong, for a student, or why it is right.
         fails: the checks that fail because of it; of a right one, those whose points are not its due.
@@ -56,8 +56,8 @@ def misconception(
     """Make a catalogue entry of a function whose docstring explains the mistake.
 
     Args:
-        target: ``module.function`` or ``module.class.method``; or ``module``, and then the definitions inside the
-            function join that module.
+        target: ``module.function`` or ``module.class.method``; or ``module``, and then the definitions inside
+            the function join that module.
         fails: the names of the checks that must fail because of it.
         may_fail: those near a threshold of accuracy, which processors decide differently.
     """
@@ -105,7 +105,7 @@ def _replacement(function: Callable[..., Any], target: str) -> str:
 
 
 def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
-    """The syntax tree of a function, without its decorator and its docstring, which speak of the catalogue."""
+    """The syntax tree of a function, without its decorator and its docstring."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     if not isinstance(definition, ast.FunctionDef):
         raise GraderError(f"{function.__qualname__} is not a plain function")

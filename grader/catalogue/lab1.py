@@ -1,6 +1,6 @@
-"""Mistakes in Lab 1. Names such as ``np`` and ``gradient`` are those of the module that an entry is appended to."""
+"""Mistakes in Lab 1. Names such as ``np`` and ``gradient`` belong to the module that an entry joins."""
 
-# ruff: noqa: F821  (an entry's names are resolved in the module that it is appended to)
+# ruff: noqa: F821  (an entry's names are resolved in the module that it joins)
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def sign_error(X, y, w, lr):
     ),
 )
 def step_in_place(X, y, w, lr):
-    """`w -= ...` changes the caller's array, so that every row of the history is the same array in the end."""
+    """`w -= ...` changes the caller's array, so that every row of the history is the same array
+    in the end.
+    """
     w -= lr * gradient(X, y, w)
     return w
 
@@ -246,7 +248,9 @@ def minus_zero_is_everything(w, k):
     ),
 )
 def integers_truncate(w, k):
-    """`np.zeros(..., dtype=int)` makes an integer array, which cuts off the fraction of every weight put into it."""
+    """`np.zeros(..., dtype=int)` makes an integer array, which cuts off the fraction of every weight put into
+    it.
+    """
     projected = np.zeros(len(w), dtype=int)
     for i in np.argsort(-np.abs(w))[:k]:
         projected[i] = w[i]
@@ -329,7 +333,9 @@ def penalty_in_the_losses(X, y, w0, lr, steps, lam):
     ),
 )
 def subgradient_and_soft_threshold(X, y, w0, lr, steps, lam):
-    """The penalty acts twice: once by its subgradient, once by soft thresholding. Subgradient descent has no zeros."""
+    """The penalty acts twice: once by its subgradient, once by soft thresholding. Subgradient descent has no
+    zeros.
+    """
     weights = [np.array(w0, dtype=float)]
     for _ in range(steps):
         w = weights[-1]
@@ -430,7 +436,9 @@ def only_clips(w, threshold):
     ),
 )
 def shrinks_beyond_zero(w, threshold):
-    """An element smaller than the threshold becomes zero; here it crosses zero and comes out on the other side."""
+    """An element smaller than the threshold becomes zero; here it crosses zero and comes out on the other
+    side.
+    """
     return w - threshold * np.sign(w)
 
 
@@ -516,7 +524,9 @@ def penalizes_all(w, threshold, n_penalized):
     ),
 )
 def smallest_signed_values(w, threshold, n_penalized):
-    """The penalised elements are smallest in *magnitude*; sorting by signed value takes the most negative ones."""
+    """The penalised elements are smallest in *magnitude*; sorting by signed value takes the most negative
+    ones.
+    """
     penalized = np.argsort(w)[:n_penalized]
     trimmed = w.copy()
     trimmed[penalized] = soft_threshold(w[penalized], threshold)

@@ -1,6 +1,6 @@
-"""Mistakes in Lab 2. Names such as ``torch`` and ``prunable_layers`` are those of the module that an entry joins."""
+"""Mistakes in Lab 2. Names such as ``torch`` belong to the module that an entry joins."""
 
-# ruff: noqa: F821  (an entry's names are resolved in the module that it is appended to)
+# ruff: noqa: F821  (an entry's names are resolved in the module that it joins)
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ def prunes_the_bias(layer, q=70.0):
     ),
 )
 def makes_a_new_parameter(layer, q=70.0):
-    """The optimizer holds the old parameter: a new one is never trained. Change the data of the one that is there."""
+    """The optimizer holds the old parameter: a new one is never trained. Change the data of the one that is
+    there.
+    """
     magnitude = layer.weight.detach().abs()
     mask = magnitude > torch.quantile(magnitude, q / 100)
     layer.weight = nn.Parameter(layer.weight.detach() * mask)
@@ -176,7 +178,9 @@ def mask_in_double_precision(layer, q=70.0):
     ),
 )
 def shrinks_the_kept_weights(layer, q=70.0):
-    """Pruning removes small weights and leaves the others as they are; soft thresholding shrinks those as well."""
+    """Pruning removes small weights and leaves the others as they are; soft thresholding shrinks those as
+    well.
+    """
     with torch.no_grad():
         magnitude = layer.weight.abs()
         threshold = torch.quantile(magnitude, q / 100)
@@ -226,7 +230,9 @@ def forgets_the_mask(net, trainloader, criterion, optimizer, prune=True):
     ),
 )
 def masks_only_the_gradient(net, trainloader, criterion, optimizer, prune=True):
-    """A zero gradient does not hold a weight that the optimizer's momentum still moves: mask the weights too."""
+    """A zero gradient does not hold a weight that the optimizer's momentum still moves: mask the
+    weights too.
+    """
     masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
     net.train()
     for images, labels in trainloader:
@@ -378,9 +384,7 @@ def prunes_again_after_every_step(net, trainloader, criterion, optimizer, prune=
     """The mask is taken once, at the start; pruning what is left in every step removes nearly everything."""
     net.train()
     for images, labels in trainloader:
-        masks = (
-            {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
-        )
+        masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
         optimizer.zero_grad()
         criterion(net(images), labels).backward()
         optimizer.step()
@@ -404,7 +408,9 @@ def prunes_again_after_every_step(net, trainloader, criterion, optimizer, prune=
     ),
 )
 def ramp_starts_at_zero(epoch, target=70.0, ramp_epochs=10):
-    """Epochs count from 1: before the first one the network is pruned already, and the target comes one too late."""
+    """Epochs count from 1: before the first one the network is pruned already, and the target comes one too
+    late.
+    """
     return target * min(epoch - 1, ramp_epochs) / ramp_epochs
 
 
@@ -438,7 +444,9 @@ def ramp_with_fixed_numbers(epoch, target=70.0, ramp_epochs=10):
 def frozen_from_the_start(
     net, trainloader, criterion, optimizer, epochs=20, target=70.0, ramp_epochs=10, global_threshold=False
 ):
-    """While the ramp rises, pruned weights should be able to recover; here they are masked from the first epoch on."""
+    """While the ramp rises, pruned weights should be able to recover; here they are masked from the first
+    epoch on.
+    """
     for epoch in range(1, epochs + 1):
         if epoch <= ramp_epochs:
             q = pruning_percentage(epoch, target, ramp_epochs)
@@ -460,7 +468,9 @@ def frozen_from_the_start(
 def frozen_one_epoch_late(
     net, trainloader, criterion, optimizer, epochs=20, target=70.0, ramp_epochs=10, global_threshold=False
 ):
-    """The epoch after the last pruning step still trains without a mask, so the sparsity is lost before it is held."""
+    """The epoch after the last pruning step still trains without a mask, so the sparsity is lost before it is
+    held.
+    """
     for epoch in range(1, epochs + 1):
         if epoch <= ramp_epochs:
             q = pruning_percentage(epoch, target, ramp_epochs)

@@ -1,6 +1,6 @@
-"""Mistakes in Lab 3. Names such as ``torch`` and ``STE`` are those of the module that an entry is appended to."""
+"""Mistakes in Lab 3. Names such as ``STE`` belong to the module that an entry joins."""
 
-# ruff: noqa: F821  (an entry's names are resolved in the module that it is appended to)
+# ruff: noqa: F821  (an entry's names are resolved in the module that it joins)
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from grader.catalogue import misconception
         "ste_range_of_nonzeros",
         "ste_rounds_to_nearest",
         "ste_keeps_zeros",
+        "ste_leaves_its_input",
         "ste_on_other_tensors",
         "accuracy_falls_with_bits",
         "qat_regains_accuracy",
@@ -30,7 +31,9 @@ from grader.catalogue import misconception
     ),
 )
 def mask_inverted(ctx, w, bit, symmetric=False):
-    """The mask is 1 where a weight is kept; here it is 1 at the pruned ones, and every other weight becomes zero."""
+    """The mask is 1 where a weight is kept; here it is 1 at the pruned ones, and every other weight becomes
+    zero.
+    """
     if bit is None:
         return w.clone()
     if bit == 0 or not w.any():
@@ -51,7 +54,9 @@ def mask_inverted(ctx, w, bit, symmetric=False):
     ),
 )
 def range_with_zeros(ctx, w, bit, symmetric=False):
-    """The range is that of the non-zero weights; with the zeros in it, levels are wasted between zero and them."""
+    """The range is that of the non-zero weights; with the zeros in it, levels are wasted between zero and
+    them.
+    """
     if bit is None:
         return w.clone()
     if bit == 0 or not w.any():
@@ -73,7 +78,9 @@ def range_with_zeros(ctx, w, bit, symmetric=False):
     ),
 )
 def range_by_magnitude(ctx, w, bit, symmetric=False):
-    """The levels divide [min, max]; from -max |w| to max |w| is the symmetric variant, which wastes one side."""
+    """The levels divide [min, max]; from -max |w| to max |w| is the symmetric variant, which
+    wastes one side.
+    """
     if bit is None:
         return w.clone()
     if bit == 0 or not w.any():
@@ -119,7 +126,9 @@ def one_level_too_many(ctx, w, bit, symmetric=False):
         "qat_regains_accuracy",
         "symmetric_levels",
         "symmetric_on_other_tensors",
-    ), may_fail=("qat_of_a_sparse_network_regains_accuracy",))
+    ),
+    may_fail=("qat_of_a_sparse_network_regains_accuracy",),
+)
 def half_of_the_levels(ctx, w, bit, symmetric=False):
     """2^(bit-1) counts the levels on one side of zero; the whole range has 2^bit of them."""
     if bit is None:
@@ -144,9 +153,13 @@ def half_of_the_levels(ctx, w, bit, symmetric=False):
         "qat_regains_accuracy",
         "symmetric_levels",
         "symmetric_on_other_tensors",
-    ), may_fail=("qat_of_a_sparse_network_regains_accuracy",))
+    ),
+    may_fail=("qat_of_a_sparse_network_regains_accuracy",),
+)
 def only_two_values(ctx, w, bit, symmetric=False):
-    """Every weight moves to one of the two ends, however many bits there are: the levels in between are missing."""
+    """Every weight moves to one of the two ends, however many bits there are: the levels in between are
+    missing.
+    """
     if bit is None:
         return w.clone()
     if bit == 0 or not w.any():
@@ -252,7 +265,9 @@ def divides_by_zero(ctx, w, bit, symmetric=False):
 
 @misconception("FP_layers.STE.forward", fails=("ste_without_bits",))
 def special_bits_forgotten(ctx, w, bit, symmetric=False):
-    """`bit` None means "leave the weights as they are" and 0 means "all zero"; both need a line of their own."""
+    """`bit` None means "leave the weights as they are" and 0 means "all zero"; both need a line
+    of their own.
+    """
     kept = w[w != 0]
     if kept.numel() == 0 or kept.min() == kept.max():
         return w.clone()
@@ -267,7 +282,12 @@ def special_bits_forgotten(ctx, w, bit, symmetric=False):
     fails=(
         "ste_leaves_its_input",
         "fp_layers_follow_training",
-    ), may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy",))
+    ),
+    may_fail=(
+        "qat_regains_accuracy",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def quantizes_in_place(ctx, w, bit, symmetric=False):
     """The float weight is what is trained: it must stay as it is, and the quantized one is a new tensor."""
     if bit is None:
@@ -300,7 +320,9 @@ def quantizes_in_place(ctx, w, bit, symmetric=False):
     ),
 )
 def range_per_channel(ctx, w, bit, symmetric=False):
-    """One range serves the whole layer; with one per output channel there are 2^bit levels in each of them."""
+    """One range serves the whole layer; with one per output channel there are 2^bit levels in
+    each of them.
+    """
     if bit is None:
         return w.clone()
     if bit == 0:
@@ -327,9 +349,16 @@ def range_per_channel(ctx, w, bit, symmetric=False):
         "symmetric_levels",
         "symmetric_around_zero",
         "symmetric_on_other_tensors",
-    ), may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy",))
+    ),
+    may_fail=(
+        "qat_regains_accuracy",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def levels_at_quantiles(ctx, w, bit, symmetric=False):
-    """A codebook at the weights' quantiles shares values but is not fixed-point: its levels are not evenly spaced."""
+    """A codebook at the weights' quantiles shares values but is not fixed-point: its levels are not evenly
+    spaced.
+    """
     if bit is None:
         return w.clone()
     if bit == 0 or not w.any():
@@ -349,9 +378,16 @@ def levels_at_quantiles(ctx, w, bit, symmetric=False):
         "ste_passes_the_gradient_of_zeros",
         "fp_layers_follow_training",
         "ste_gradient_on_other_tensors",
-    ), may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy",))
+    ),
+    may_fail=(
+        "qat_regains_accuracy",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def gradient_of_rounding(ctx, g):
-    """The true derivative of rounding is zero, and nothing would ever train; the estimator takes it as one."""
+    """The true derivative of rounding is zero, and nothing would ever train; the estimator takes
+    it as one.
+    """
     return torch.zeros_like(g), None, None
 
 
@@ -378,7 +414,9 @@ def gradient_clipped(ctx, g):
     ),
 )
 def gradient_masked():
-    """The estimator passes the gradient to pruned weights too; what holds their zeros is the training loop."""
+    """The estimator passes the gradient to pruned weights too; what holds their zeros is the
+    training loop.
+    """
 
     def _remember(forward):
         def remembering(ctx, w, bit, symmetric=False):
@@ -415,29 +453,59 @@ def float_convolution(self, x):
     fails=(
         "fp_conv_forward",
         "fp_layers_follow_training",
-    ), may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy",))
+    ),
+    may_fail=(
+        "qat_regains_accuracy",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def stride_forgotten(self, x):
     """The convolution needs the layer's stride and padding, not `F.conv2d`'s defaults."""
     weight = STE.apply(self.conv.weight, self.Nbits, self.symmetric)
     return F.conv2d(x, weight, self.conv.bias, padding=self.conv.padding)
 
 
-@misconception("FP_layers.FP_Conv.forward", fails=("fp_layers_follow_training", may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy",))
+@misconception(
+    "FP_layers.FP_Conv.forward",
+    fails=("fp_layers_follow_training",),
+    may_fail=(
+        "qat_regains_accuracy",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def gradient_detached(self, x):
-    """`.data` cuts the gradient off, so that the float weight never trains: give STE.apply the parameter itself."""
+    """`.data` cuts the gradient off, so that the float weight never trains: give STE.apply the parameter
+    itself.
+    """
     conv = self.conv
     weight = STE.apply(conv.weight.data, self.Nbits, self.symmetric)
     return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
-@misconception("FP_layers.FP_Conv.forward", fails=("fp_layers_follow_training", may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy",))
+@misconception(
+    "FP_layers.FP_Conv.forward",
+    fails=("fp_layers_follow_training",),
+    may_fail=(
+        "qat_regains_accuracy",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def float_weight_overwritten(self, x):
-    """The quantized weight replaces the float one, so that small updates are rounded away and training stalls."""
+    """The quantized weight replaces the float one, so that small updates are rounded away and
+    training stalls.
+    """
     self.conv.weight.data = STE.apply(self.conv.weight.data, self.Nbits, self.symmetric)
     return self.conv(x)
 
 
-@misconception("FP_layers.FP_Conv.forward", fails=("fp_layers_follow_training", may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy",))
+@misconception(
+    "FP_layers.FP_Conv.forward",
+    fails=("fp_layers_follow_training",),
+    may_fail=(
+        "qat_regains_accuracy",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def quantized_once(self, x):
     """The weight is quantized in the first pass only; later passes do not follow it as it trains."""
     if not hasattr(self, "kept"):
@@ -484,7 +552,9 @@ def one_network_for_all_bits(make_net, state_dict, evaluate, bits=(6, 5, 4, 3, 2
     ),
 )
 def checkpoint_rounded(make_net, state_dict, evaluate, bits=(6, 5, 4, 3, 2)):
-    """The checkpoint itself is rounded, so that every number of bits starts from what the last one left of it."""
+    """The checkpoint itself is rounded, so that every number of bits starts from what the last
+    one left of it.
+    """
     accuracies = {}
     for num_bits in bits:
         for name, weight in state_dict.items():
@@ -501,10 +571,10 @@ def checkpoint_rounded(make_net, state_dict, evaluate, bits=(6, 5, 4, 3, 2)):
 
 
 @misconception("lab3_quantization.finetune_quantized", fails=("qat_keeps_sparsity",))
-def regrows_pruned_weights(
-    make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4
-):
-    """The straight-through gradient reaches pruned weights as well: without a mask the sparsity is lost in a step."""
+def regrows_pruned_weights(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
+    """The straight-through gradient reaches pruned weights as well: without a mask the sparsity is lost in a
+    step.
+    """
     net = make_net(num_bits)
     net.load_state_dict(state_dict)
     optimizer = torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=reg)
@@ -525,9 +595,7 @@ def regrows_pruned_weights(
         "qat_keeps_sparsity",
     ),
 )
-def starts_from_scratch(
-    make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4
-):
+def starts_from_scratch(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """The checkpoint is never loaded: this trains a new network, which no longer is the pruned one either."""
     net = make_net(num_bits)
     optimizer = torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=reg)
@@ -544,7 +612,9 @@ def starts_from_scratch(
 def trains_the_checkpoint_itself(
     make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4
 ):
-    """`assign=True` makes the checkpoint's own tensors the parameters, so that training changes the checkpoint."""
+    """`assign=True` makes the checkpoint's own tensors the parameters, so that training changes the
+    checkpoint.
+    """
     net = make_net(num_bits)
     net.load_state_dict(state_dict, assign=True)
     masks = {weight: weight.detach() != 0 for weight in net.parameters() if weight.dim() > 1}
@@ -564,7 +634,9 @@ def trains_the_checkpoint_itself(
 def returns_quantized_weights(
     make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4
 ):
-    """The result should hold the float weights, which the layers quantize; here rounded ones are saved over them."""
+    """The result should hold the float weights, which the layers quantize; here rounded ones are saved over
+    them.
+    """
     net = make_net(num_bits)
     net.load_state_dict(state_dict)
     weights = [weight for weight in net.parameters() if weight.dim() > 1]
@@ -589,10 +661,10 @@ def returns_quantized_weights(
     fails=(
         "qat_trains_the_float_weights",
         "qat_trains_a_sparse_network",
-    ), may_fail=("qat_of_a_sparse_network_regains_accuracy",))
-def freezes_every_weight(
-    make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4
-):
+    ),
+    may_fail=("qat_of_a_sparse_network_regains_accuracy",),
+)
+def freezes_every_weight(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """Restoring the checkpoint's weights after every step holds the zeros, but everything else as well."""
     net = make_net(num_bits)
     net.load_state_dict(state_dict)

@@ -364,9 +364,9 @@ def check_global_iterative_uses_one_threshold(session: Session) -> None:
     for epoch in range(1, ramp + 1):
         start = {f"{name}.weight": history[(epoch - 1) * batches] for name, history in snapshots.items()}
         require_global_sparsity(start, target * epoch / ramp)
+    require_zeros_held(snapshots, (ramp - 1) * batches)
     sparsities = [(history[-1] == 0).mean() for history in snapshots.values()]
     require(max(sparsities) - min(sparsities) > 0.02, "every layer has the same sparsity: one threshold per layer")
-    require_zeros_held(snapshots, (ramp - 1) * batches)
 
 
 @needs("global_iterative_uses_one_threshold")

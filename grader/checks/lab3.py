@@ -22,6 +22,8 @@ def nonzero(answer: Answer) -> tuple[Array, Array, str]:
     """The non-zero weights before and after, and what to call them; provided that they were quantized at all."""
     w, wq, params = answer.inputs["w"], answer.array("wq"), answer.case.params
     what = f"a tensor at {params['bit']} bits"
+    require((wq[w != 0] != 0).any(), f"every non-zero weight of {what} becomes zero",
+            advice="A mask is 1 for what is kept: the weights that are not zero.")  # fmt: skip
     quantized.require_quantized(wq[w != 0], what)
     return w[w != 0], wq[w != 0], what
 

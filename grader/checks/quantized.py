@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -20,10 +22,12 @@ __all__ = [
     "require_symmetric",
 ]
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 SLACK = 1e-5
-"""Relative to the range: float32 rounding of scale, offset and back stays below it; half a 6-bit step is 8e-3."""
+"""Relative to the range: float32 rounding of scale, offset and back stays below it; half a 6-bit step
+is 8e-3.
+"""
 
 _SHARED = 0.9  # distinct values over weights: 1 for float weights, less even at one range per channel
 
@@ -34,13 +38,14 @@ def levels_of(wq: Array) -> Array:
     if len(values) < 2:
         return values
     gaps = np.diff(values) > SLACK * (values[-1] - values[0])
-    return values[np.concatenate([[True], gaps])]
+    return np.asarray(values[np.concatenate([[True], gaps])])
 
 
 def require_few_levels(wq: Array, bit: int, what: str) -> None:
     """At most 2^bit levels."""
     levels = levels_of(wq)
-    require(len(levels) <= 2**bit, f"{what} has too many levels", expected=f"at most {2**bit}", received=str(len(levels)))
+    require(len(levels) <= 2**bit, f"{what} has too many levels", expected=f"at most {2**bit}",
+            received=str(len(levels)))  # fmt: skip
 
 
 def require_enough_levels(wq: Array, fewest: int, what: str) -> None:
@@ -110,4 +115,4 @@ def convolve(x: Array, weight: Array, stride: int, padding: int) -> Array:
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     k = weight.shape[2]
     windows = sliding_window_view(padded, (k, k), axis=(2, 3))[:, :, ::stride, ::stride]
-    return np.einsum("nchwij,ocij->nohw", windows, weight.astype(np.float64))
+    return np.asarray(np.einsum("nchwij,ocij->nohw", windows, weight.astype(np.float64)))

@@ -1,8 +1,8 @@
 """What one step of each Lab 1 solver may do: the optimality conditions, so that every right variant is accepted.
 
 The loss is a quadratic, so its gradient is A w - b; A and b come from the reference's goldens. Each rule takes the
-weights before a step and after it, and tells whether some right choice (of subgradient, of trimmed set, of tie-break)
-leads from one to the other.
+weights before a step and after it, and is silent if some right choice (of subgradient, of trimmed set, of tie-break)
+leads from one to the other; otherwise it says what is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from grader.session import Answer
 
 __all__ = ["Quadratic", "first_wrong_step"]
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -50,41 +50,48 @@ def _shrinks(v: Array, after: Array, threshold: float, tolerance: float) -> Arra
     """Elementwise: ``after`` minimises (u - v)^2 / 2 + threshold |u|, by its optimality condition."""
     at_zero = (after == 0) & (np.abs(v) <= threshold + tolerance)
     elsewhere = (after != 0) & (np.abs(v - after - threshold * np.sign(after)) <= tolerance)
-    return at_zero | elsewhere
+    return np.asarray(at_zero | elsewhere)
 
 
-def _plain(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> bool:
-    return bool((np.abs(after - v) <= tolerance).all())
+def _plain(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> str | None:
+    return None if (np.abs(after - v) <= tolerance).all() else "this is not w - lr * gradient"
 
 
-def _projected(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> bool:
-    kept = after != 0
+def _projected(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> str | None:
+    kept, k = after != 0, params["scalars"]["k"]
+    if kept.sum() > k:
+        return f"more than k = {k} elements are not zero"
+    if not (np.abs(after - v)[kept] <= tolerance).all():
+        return "a kept element is not that of w - lr * gradient"
     smallest_kept = np.abs(v)[kept].min(initial=np.inf)
     largest_dropped = np.abs(v)[~kept].max(initial=0.0)
-    enough = kept.sum() <= params["scalars"]["k"]
-    right = enough and largest_dropped <= smallest_kept + tolerance
-    full = kept.sum() == params["scalars"]["k"] or largest_dropped <= tolerance
-    return bool(right and full and (np.abs(after - v)[kept] <= tolerance).all())
+    if largest_dropped > smallest_kept + tolerance:
+        return "a larger element was dropped while a smaller one was kept"
+    return None if kept.sum() == k or largest_dropped <= tolerance else f"fewer than k = {k} elements were kept"
 
 
-def _subgradient(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> bool:
+def _subgradient(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> str | None:
     penalty = params["lr"] * params["scalars"]["lam"]
     s = (v - after) / penalty
     at_zero = (before == 0) & (np.abs(s) <= 1 + tolerance / penalty)
-    return bool((at_zero | (np.abs(s - np.sign(before)) <= tolerance / penalty)).all())
+    right = at_zero | (np.abs(s - np.sign(before)) <= tolerance / penalty)
+    return None if right.all() else "the penalty does not move every element by lr * lam towards zero"
 
 
-def _proximal(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> bool:
-    return bool(_shrinks(v, after, params["lr"] * params["scalars"]["lam"], tolerance).all())
+def _proximal(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> str | None:
+    shrunk = _shrinks(v, after, params["lr"] * params["scalars"]["lam"], tolerance)
+    return None if shrunk.all() else "this is not the proximal operator, with threshold lr * lam, of the gradient step"
 
 
-def _trimmed(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> bool:
+def _trimmed(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> str | None:
     shrunk = _shrinks(v, after, params["lr"] * params["scalars"]["lam"], tolerance)
     kept = np.abs(after - v) <= tolerance
     if not (shrunk | kept).all():
-        return False
+        return "an element is neither that of the gradient step nor that shrunk by lr * lam"
     count = params["scalars"]["n_penalized"]
-    return any(_is_smallest_set(np.abs(key), shrunk, kept, count, tolerance) for key in (before, v))
+    if any(_is_smallest_set(np.abs(key), shrunk, kept, count, tolerance) for key in (before, v)):
+        return None
+    return f"the penalised elements are not the {count} of smallest magnitude"
 
 
 def _is_smallest_set(key: Array, may: Array, may_not: Array, count: int, tolerance: float) -> bool:
@@ -99,7 +106,7 @@ def _is_smallest_set(key: Array, may: Array, may_not: Array, count: int, toleran
     return bool(key[chosen].max(initial=0.0) <= key[~chosen].min(initial=np.inf) + tolerance)
 
 
-Rule = Callable[[Array, Array, Array, Any, float], bool]
+Rule = Callable[[Array, Array, Array, Any, float], str | None]
 
 RULES: dict[str, Rule] = {
     "gradient_descent": _plain,
@@ -110,16 +117,17 @@ RULES: dict[str, Rule] = {
 }
 
 
-def first_wrong_step(answer: Answer, weights: Array) -> int | None:
-    """The first k for which no right step leads from row k - 1 of ``weights`` to row k; None if there is none."""
+def first_wrong_step(answer: Answer, weights: Array) -> tuple[int, str] | None:
+    """The first k for which no right step leads from row k - 1 of ``weights`` to row k, and what is wrong with it."""
     params, quadratic = answer.case.params, Quadratic.of(answer)
     rule = RULES[params["name"]]
-    if not np.isfinite(weights).all():
-        return int(np.argwhere(~np.isfinite(weights).all(axis=1))[0, 0])
+    finite = np.isfinite(weights).all(axis=1)
+    if not finite.all():
+        return int(np.argmin(finite)), "w is NaN or infinite"
+    tolerance = RTOL * float(max(1.0, np.abs(weights).max()))
     for k in range(1, len(weights)):
         before, after = weights[k - 1], weights[k]
         v = before - params["lr"] * quadratic.gradient(before)
-        tolerance = RTOL * float(max(1.0, np.abs(before).max(), np.abs(v).max()))
-        if not rule(before, v, after, params, tolerance):
-            return k
+        if reason := rule(before, v, after, params, tolerance):
+            return k, reason
     return None

@@ -48,23 +48,23 @@ def evaluate(student: Student, params: Params, arrays: Mapping[str, Array]) -> R
     batches = Batches(arrays["images"], arrays["labels"], params["batch_size"])
     recorder = Recorder(net)
     value = student.call(student.attribute(_MODULE, "evaluate"), net, batches)
-    facts, _ = recorder.finish()
+    facts, _ = student.call(recorder.finish)
     facts["accuracy"] = number(value, "the result of `evaluate`")
     facts["training_after"] = net.training
     facts["grads"] = any(p.grad is not None for p in net.parameters())
-    return facts, state_arrays(net)
+    return facts, student.call(state_arrays, net)
 
 
 def prune_layer(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``prune_by_percentage`` on one layer."""
     weight = torch.from_numpy(arrays["weight"].copy())
     if weight.dim() == 4:
-        layer: nn.Module = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2])
+        layer: nn.Conv2d | nn.Linear = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2])
     else:
         layer = nn.Linear(weight.shape[1], weight.shape[0])
     with torch.no_grad():
         layer.weight = nn.Parameter(weight)
-        layer.bias = nn.Parameter(torch.from_numpy(arrays["bias"].copy()))  # type: ignore[assignment]
+        layer.bias = nn.Parameter(torch.from_numpy(arrays["bias"].copy()))
     before = layer.weight
     student.call(student.attribute(_MODULE, "prune_by_percentage"), layer, params["q"])
     facts = {"same_parameter": _holds(layer, before), "dtype": str(layer.weight.dtype)}
@@ -110,10 +110,10 @@ def _train(student: Student, params: Params, arrays: Mapping[str, Array], name: 
     recorder = Recorder(net)
     function = student.attribute(_MODULE, name)
     student.call(function, net, batches, F.cross_entropy, _sgd(net, params), **options)
-    facts, seen = recorder.finish()
+    facts, seen = student.call(recorder.finish)
     layers = prunable(net)
     facts["same_parameters"] = all(_holds(layers[n], p) for n, p in parameters.items() if n in layers)
-    return facts, seen | state_arrays(net)
+    return facts, seen | student.call(state_arrays, net)
 
 
 def finetune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
@@ -142,4 +142,4 @@ def global_prune(student: Student, params: Params, arrays: Mapping[str, Array]) 
     before = {n: layer.weight for n, layer in prunable(net).items()}
     student.call(student.attribute(_MODULE, "global_prune_by_percentage"), net, params["q"])
     layers = prunable(net)
-    return {"same_parameters": all(_holds(layers[n], p) for n, p in before.items())}, state_arrays(net)
+    return {"same_parameters": all(_holds(layers[n], p) for n, p in before.items())}, student.call(state_arrays, net)

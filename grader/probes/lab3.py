@@ -43,20 +43,24 @@ def ste(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
 def layer(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """A forward and backward pass of FP_Conv or FP_Linear, then another one after its weight has changed."""
     made = student.call(student.attribute("FP_layers", params["class"]), **params["options"])
-    inner = getattr(made, "conv" if params["class"] == "FP_Conv" else "linear", None)
+    inner: Any = getattr(made, "conv" if params["class"] == "FP_Conv" else "linear", None)
     require_kind(inner, nn.Module, f"the inner layer of `{params['class']}`")
-    with torch.no_grad():
-        inner.weight.copy_(torch.from_numpy(arrays["weight"]))
-        if inner.bias is not None:
-            inner.bias.copy_(torch.from_numpy(arrays["bias"]))
+    student.call(_fill, inner.weight, arrays["weight"])
+    if inner.bias is not None:
+        student.call(_fill, inner.bias, arrays["bias"])
     outputs: Outputs = _forward(student, made, inner.weight, params, arrays, "first")
     if inner.weight.grad is not None:
         outputs["grad"] = inner.weight.grad.numpy().copy()
-    with torch.no_grad():
-        inner.weight.copy_(torch.from_numpy(arrays["weight2"]))
+    student.call(_fill, inner.weight, arrays["weight2"])
     outputs |= _forward(student, made, inner.weight, params, arrays, "second")
     outputs["after.weight"] = inner.weight.detach().numpy().copy()
     return {}, outputs
+
+
+def _fill(parameter: Tensor, values: Array) -> None:
+    """Give a parameter new values, in place."""
+    with torch.no_grad():
+        parameter.copy_(torch.from_numpy(values))
 
 
 def _forward(
@@ -79,7 +83,7 @@ def network_layers(student: Student, params: Params, arrays: Mapping[str, Array]
     net = build(student, params, params["bit"])
     net.load_state_dict(state_dict(arrays))
     used = _effective_weights(student, net, torch.from_numpy(arrays["images"].copy()))
-    return {}, {f"used.{name}": w for name, w in used.items()} | state_arrays(net)
+    return {}, {f"used.{name}": w for name, w in used.items()} | student.call(state_arrays, net)
 
 
 class _KernelWatch(torch.overrides.TorchFunctionMode):
@@ -116,7 +120,7 @@ def _effective_weights(student: Student, net: nn.Module, images: Tensor) -> Outp
     return {name: _quantized_weight(student, net.get_submodule(name)) for name in order}
 
 
-def _quantized_weight(student: Student, module: nn.Module) -> Array:
+def _quantized_weight(student: Student, module: Any) -> Array:
     """What ``STE`` makes of a layer's weight, for layers that compute their product in a way of their own."""
     weight = (module.conv if hasattr(module, "conv") else module.linear).weight.detach().clone()
     bits = {"bit": getattr(module, "Nbits", None), "symmetric": getattr(module, "symmetric", False)}
@@ -147,12 +151,13 @@ class StandInConv(nn.Module):
 
 
 def _make_stand_in(student: Student, params: Params, num_bits: int) -> nn.Module:
-    net = build(student, params)
+    net: Any = build(student, params)
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if isinstance(getattr(child, "conv", None), nn.Conv2d) and child is not net.head_conv[0]:
                 setattr(module, name, StandInConv(child.conv, num_bits))
-    return net
+    made: nn.Module = net
+    return made
 
 
 def _maker(student: Student, params: Params, made: list[tuple[int, nn.Module]]) -> Callable[[int], nn.Module]:
@@ -208,10 +213,10 @@ def finetune_quantized(student: Student, params: Params, arrays: Mapping[str, Ar
     known = [recorder for recorder, (_, candidate) in zip(recorders, made, strict=True) if candidate is net]
     if not known:
         raise ProbeFailed("type", "`finetune_quantized` returned a network that `make_net` did not build")
-    facts, seen = known[0].finish()
+    facts, seen = student.call(known[0].finish)
     facts["bits"] = [num_bits for num_bits, candidate in made if candidate is net]
     facts["layers"] = list(prunable(net))
     used = _effective_weights(student, net, torch.from_numpy(arrays["images"][:2]))
-    outputs = seen | state_arrays(net) | {f"used.{name}": w for name, w in used.items()}
+    outputs = seen | student.call(state_arrays, net) | {f"used.{name}": w for name, w in used.items()}
     outputs |= {f"after.{name}": np.asarray(tensor.numpy()) for name, tensor in checkpoint.items()}
     return facts, outputs

@@ -1,12 +1,14 @@
-"""Networks in a worker: built from plain arrays, taken apart into plain arrays, and watched while they train."""
+"""Networks in a worker: built from plain arrays, taken apart into plain arrays, watched while they train."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from types import MethodType
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from grader.probes.plain import Array, Outputs, Params
 from grader.worker.student import Student
@@ -20,7 +22,9 @@ def state_dict(arrays: Mapping[str, Array], prefix: str = "net.") -> dict[str, T
     return {name.removeprefix(prefix): torch.from_numpy(arrays[name].copy()) for name in names}
 
 
-def build(student: Student, params: Params, num_bits: int | None = None, symmetric: bool = False) -> nn.Module:
+def build(
+    student: Student, params: Params, num_bits: int | None = None, symmetric: bool = False
+) -> nn.Module:
     """The provided ResNet in the size that ``params["net"]`` gives."""
     network = student.attribute("resnet20", "ResNetCIFAR")
     options = {"Nbits": num_bits, "symmetric": symmetric, **params["net"]}
@@ -32,6 +36,11 @@ def prunable(net: nn.Module) -> dict[str, nn.Module]:
     """The prunable layers by the design's rule: every Conv2d and Linear outside the shortcuts."""
     kinds = (nn.Conv2d, nn.Linear)
     return {n: m for n, m in net.named_modules() if isinstance(m, kinds) and "id_mapping" not in n}
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    """A layer's weight; a pruning hook may have made it a plain tensor."""
+    return cast(Tensor, layer.weight)
 
 
 def state_arrays(net: nn.Module, prefix: str = "net.") -> Outputs:
@@ -46,11 +55,16 @@ def state_arrays(net: nn.Module, prefix: str = "net.") -> Outputs:
 
 
 class Batches:
-    """Batches of images and labels, new tensors in every pass."""
+    """Batches of images and labels, new tensors in every pass, with what is read of a DataLoader."""
 
     def __init__(self, images: Array, labels: Array, batch_size: int, count: int | None = None) -> None:
         inputs, targets = torch.from_numpy(images.copy()), torch.from_numpy(labels.copy())
-        self._batches = list(zip(inputs.split(batch_size), targets.split(batch_size), strict=True))[:count]
+        if count is not None:
+            inputs, targets = inputs[: count * batch_size], targets[: count * batch_size]
+        cut = (torch.split(inputs, batch_size), torch.split(targets, batch_size))
+        self._batches = list(zip(*cut, strict=True))
+        self.dataset = TensorDataset(inputs.clone(), targets.clone())
+        self.batch_size = batch_size
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -67,20 +81,32 @@ class Recorder:
         self._weights: list[dict[str, Tensor]] = []
         self._training: list[bool] = []
         self._images: list[int] = []
-        self._handle = net.register_forward_pre_hook(self._before_forward)
+        net.forward = MethodType(self._watching(), net)  # a hook would miss `net.forward(images)`
 
-    def _before_forward(self, net: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._training.append(net.training)
-        self._images.append(len(inputs[0]))
+    def _watching(self) -> Any:
+        """The network's own forward pass, noted; a copy of the network is not this one and goes unnoted."""
+
+        plain: Callable[..., Any] = type(self._net).forward
+
+        def forward(net: nn.Module, images: Tensor, *rest: Any, **options: Any) -> Any:
+            if net is self._net:
+                self._before_forward(images)
+            return plain(net, images, *rest, **options)
+
+        return forward
+
+    def _before_forward(self, images: Tensor) -> None:
+        self._training.append(self._net.training)
+        self._images.append(len(images))
         self._snapshot()
 
     def _snapshot(self) -> None:
         layers = prunable(self._net).items()
-        self._weights.append({name: layer.weight.detach().clone() for name, layer in layers})
+        self._weights.append({name: _weight(layer).detach().clone() for name, layer in layers})
 
     def finish(self) -> tuple[dict[str, Any], Outputs]:
         """Facts (one value per forward pass) and, by layer, the weights at each pass and at the end."""
-        self._handle.remove()
+        vars(self._net).pop("forward", None)
         self._snapshot()
         facts = {"training": self._training, "images": self._images}
         seen = {

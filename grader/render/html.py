@@ -12,12 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from grader.render.plots import draw_curve
-from grader.render.terminal import (
+from grader.render.view import (
     automatic_score,
     bonus_points,
     clean,
     findings,
     format_points,
+    is_failed_note,
     is_note,
     lab_points,
 )
@@ -114,7 +115,7 @@ def _percent(score: float, possible: float) -> str:
 
 
 def _badge(check: CheckReport) -> _Badge:
-    if is_note(check) and check.outcome in (Outcome.FAILED, Outcome.TIMEOUT):
+    if is_failed_note(check):
         return _Badge("i", "Note", "note")
     return _Badge(_GLYPHS[check.outcome], _WORDS[check.outcome], check.outcome.value)
 

@@ -50,6 +50,6 @@ def _nothing(*args: object, **kwargs: object) -> None:
 
 def run_on_cpu() -> None:
     """Turn ``CpuOnly`` on for the rest of this process, and GPU housekeeping calls off."""
-    CpuOnly().__enter__()
+    CpuOnly().__enter__()  # type: ignore[no-untyped-call]
     for name in ("synchronize", "empty_cache", "set_device", "reset_peak_memory_stats"):
         setattr(torch.cuda, name, _nothing)

@@ -63,12 +63,13 @@ def _anonymous_main() -> Iterator[None]:
     """Hide what ``__main__`` is: multiprocessing would import it again in the child, and it is the judge."""
     with _starting:
         main = sys.modules["__main__"]
-        hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
-        main.__dict__["__spec__"] = None
+        known: dict[str, Any] = vars(main)
+        hidden: dict[str, Any] = {name: known.pop(name) for name in ("__file__", "__spec__") if name in known}
+        known["__spec__"] = None
         try:
             yield
         finally:
-            main.__dict__.update(hidden)
+            known.update(hidden)
 
 
 class Worker:

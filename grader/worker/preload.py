@@ -18,16 +18,16 @@ os.environ.update(
     MPLBACKEND="Agg",
 )
 
-import matplotlib.pyplot as plt  # noqa: E402  (the environment above must be set before these are imported)
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
 
-import grader.probes.general  # noqa: E402
-import grader.probes.lab1  # noqa: E402
-import grader.probes.lab2  # noqa: E402
-import grader.probes.lab3  # noqa: E402
-import grader.worker.cpu_only  # noqa: E402
-import grader.worker.loop  # noqa: E402, F401
+import grader.probes.general
+import grader.probes.lab1
+import grader.probes.lab2
+import grader.probes.lab3
+import grader.worker.cpu_only
+import grader.worker.loop  # noqa: F401
 
 torch.set_num_threads(1)
 
@@ -36,7 +36,8 @@ def _warm_torch() -> None:
     """One training step: backward and the optimizers import most of what they need on first use."""
     layer = torch.nn.Conv2d(1, 1, 3)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.5)
-    F.cross_entropy(layer(torch.zeros(1, 1, 4, 4)).flatten(1), torch.zeros(1, dtype=torch.long)).backward()
+    loss = F.cross_entropy(layer(torch.zeros(1, 1, 4, 4)).flatten(1), torch.zeros(1, dtype=torch.long))
+    torch.autograd.backward(loss)
     optimizer.step()
 
 

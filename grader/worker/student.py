@@ -70,7 +70,9 @@ class Student:
         if isinstance(error, SyntaxError):
             where = f"{os.path.basename(error.filename or '?')} line {error.lineno}"
             return ProbeFailed(kind, f"{prefix}syntax error in {where}: {error.msg}")
-        return ProbeFailed(kind, f"{prefix}{type(error).__name__}: {text}" if text else f"{prefix}{type(error).__name__}", frames)
+        return ProbeFailed(
+            kind, f"{prefix}{type(error).__name__}: {text}" if text else f"{prefix}{type(error).__name__}", frames
+        )
 
     def _student_frames(self, error: BaseException) -> tuple[str, ...]:
         """The frames of the traceback that lie in the submission, innermost last; ours mean nothing to a student."""

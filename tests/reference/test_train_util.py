@@ -68,9 +68,7 @@ def write_batches(root: Path) -> dict[str, str]:
 def fake_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torchvision takes the files of ``write_batches`` for the real ones."""
     sums = write_batches(tmp_path / "for-checksums")
-    monkeypatch.setattr(
-        CIFAR10, "train_list", [[name, sums[name]] for name in sums if name.startswith("data")]
-    )
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in sums if name.startswith("data")])
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
 
@@ -140,9 +138,7 @@ def test_order_of_the_places(tmp_path: Path, own_cache: Path, monkeypatch: pytes
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="the expected paths are POSIX paths")
-def test_user_cache(
-    platform: str, variable: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_user_cache(platform: str, variable: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.setenv(variable, value)
@@ -156,9 +152,7 @@ def test_user_cache_of_an_account_without_a_home(monkeypatch: pytest.MonkeyPatch
 
 
 def test_missing_data_says_what_to_do(own_cache: Path) -> None:
-    with pytest.raises(
-        FileNotFoundError, match="set CIFAR10_DIR to where it is, or pass download=True"
-    ) as caught:
+    with pytest.raises(FileNotFoundError, match="set CIFAR10_DIR to where it is, or pass download=True") as caught:
         load_cifar10("train")
     assert str(own_cache) in str(caught.value)
 
@@ -216,8 +210,8 @@ def test_image_of_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
 def test_images_of_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     (tmp_path / "test" / "cat").mkdir(parents=True)
-    Image.new("RGB", (32, 32), (8, 8, 8)).convert(mode).save(tmp_path / "test" / "cat" / "grey.PNG")
-    assert (load_cifar10("test", tmp_path).images == 8).all()
+    Image.new("RGB", (32, 32), (255, 255, 255)).convert(mode).save(tmp_path / "test" / "cat" / "grey.PNG")
+    assert (load_cifar10("test", tmp_path).images == 255).all()
 
 
 @pytest.mark.parametrize(
@@ -263,9 +257,7 @@ def test_images_are_decoded_once(tmp_path: Path, own_cache: Path, decoded: list[
 
 
 @pytest.mark.parametrize("change", ["touched", "renamed", "added"])
-def test_changed_folder_is_decoded_again(
-    tmp_path: Path, own_cache: Path, decoded: list[Path], change: str
-) -> None:
+def test_changed_folder_is_decoded_again(tmp_path: Path, own_cache: Path, decoded: list[Path], change: str) -> None:
     write_folder(tmp_path, per_class=1)
     load_cifar10("test", tmp_path)
     file = tmp_path / "test" / "cat" / "0000.png"
@@ -307,9 +299,7 @@ def test_cache_that_cannot_be_written_only_costs_time(tmp_path: Path, own_cache:
 
 def test_batches_equal_those_of_torchvision() -> None:
     data = image_set(10)
-    transform = transforms.Compose(
-        [transforms.ToTensor(), transforms.Normalize(train_util.MEAN, train_util.STD)]
-    )
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(train_util.MEAN, train_util.STD)])
     expected = torch.stack([transform(image.permute(1, 2, 0).numpy()) for image in data.images])
     loader = Loader(data, batch_size=4)
     batches = list(loader)
@@ -318,6 +308,7 @@ def test_batches_equal_those_of_torchvision() -> None:
     assert torch.equal(torch.cat([inputs for inputs, _ in batches]), expected)
     assert torch.equal(torch.cat([targets for _, targets in batches]), data.labels)
     assert batches[0][0].dtype == torch.float32
+    assert batches[0][0].is_contiguous()
     assert batches[0][1].dtype == torch.int64
 
 
@@ -366,7 +357,9 @@ def test_crops_and_flips_are_those_of_each_image() -> None:
             for index, ((top, left), flip) in enumerate(zip(corners.tolist(), flips.tolist(), strict=True))
         ]
     )
-    assert torch.equal(train_util._crop_and_flip(images, corners, flips), expected)
+    cropped = train_util._crop_and_flip(images, corners, flips)
+    assert torch.equal(cropped, expected)
+    assert cropped.is_contiguous()  # with the channels last, torch's gradients can corrupt memory
 
 
 def test_augmentation_reaches_every_corner_and_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -469,9 +462,7 @@ def test_checkpoint_holds_the_first_best_epoch(tmp_path: Path, monkeypatch: pyte
     assert [file.name for file in path.parent.iterdir()] == ["best.pt"]
 
 
-def test_train_and_finetune_save_where_the_course_does(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_train_and_finetune_save_where_the_course_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(tmp_path / "data", per_class=1)
     for function, name in (
         (train_util.train, "pretrained_model.pt"),
@@ -496,9 +487,7 @@ def test_options_of_finetune_reach_the_training(tmp_path: Path, capsys: pytest.C
 
 def test_learning_rate_falls_after_the_milestones() -> None:
     recipe = Recipe(epochs=8, batch_size=1, lr=0.1, reg=0.0, milestones=(0.5, 0.75))
-    assert [recipe.lr_at(epoch) for epoch in range(1, 9)] == pytest.approx(
-        [0.1] * 4 + [0.01] * 2 + [0.001] * 2
-    )
+    assert [recipe.lr_at(epoch) for epoch in range(1, 9)] == pytest.approx([0.1] * 4 + [0.01] * 2 + [0.001] * 2)
     assert Recipe(epochs=8, batch_size=1, lr=0.1, reg=0.0).lr_at(8) == 0.1
 
 
@@ -541,9 +530,7 @@ def jpeg_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_course_checkpoint_on_the_real_test_images(
-    jpeg_images: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_course_checkpoint_on_the_real_test_images(jpeg_images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = SHARED_DATA / "checkpoints" / "course_pretrained.pt"
     if not checkpoint.is_file():
         pytest.skip("the course's checkpoint is not beside the repository")

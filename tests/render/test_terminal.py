@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from grader.render.terminal import clean, format_points, print_report, print_summary
@@ -226,6 +227,32 @@ def test_summary_has_one_row_per_submission_within_120_columns() -> None:
     assert ["reference", "4/4", "+", "1", "1/1", "1/1", "1/1", "1/1", "1/1"] in rows
     assert "grader error" in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("width", [60, 80, 99])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_in_a_narrow_summary_are_cut_and_never_wrapped(width: int, encoding: str) -> None:
+    reports = [
+        report(part(check(outcome=outcome), id="3a"), submission=name)
+        for name in ("short", "long_name_" * 20, "名" * 90)
+        for outcome in (Outcome.PASSED, Outcome.ERROR)
+    ]
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    print_summary(reports, Console(file=file, width=width))
+    file.seek(0)
+    lines = file.read().splitlines()
+    assert sum("/1" in line for line in lines) == len(reports)
+    assert sum(line.lstrip(" |!").startswith("long_name_") for line in lines) == 2
+    assert sum(("…" if encoding == "utf-8" else "...") in line for line in lines) == 4
+    assert sum("! long_name_" in line for line in lines) == 1
+    assert "grader itself failed" in lines[-1]
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_names_in_a_wide_summary_are_whole() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    print_summary([report(part(check(), id="1a"), submission="trimmed_by_gradient_twice")], console)
+    assert "trimmed_by_gradient_twice" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

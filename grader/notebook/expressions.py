@@ -1,0 +1,74 @@
+"""Which expressions may become part of a submission: cheap ones that touch nothing but values."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import math
+from collections.abc import Mapping
+
+__all__ = ["is_simple"]
+
+_DISPLAY = ast.Constant | ast.Dict | ast.FormattedValue | ast.JoinedStr | ast.List | ast.Set | ast.Tuple
+_OPERATION = ast.BinOp | ast.BoolOp | ast.Compare | ast.IfExp | ast.UnaryOp
+_ACCESS = ast.Attribute | ast.Slice | ast.Starred | ast.Subscript | ast.keyword
+
+_CALLS = {
+    "builtins": "abs bool dict float frozenset int len list max min range round set sorted str sum tuple zip",
+    "collections": "OrderedDict defaultdict namedtuple",
+    "functools": "partial",
+    "math": " ".join(vars(math)),
+    "numpy": "arange array asarray eye float32 float64 full linspace ones ones_like sqrt zeros zeros_like",
+    "os.path": "join",
+    "pathlib": "Path",
+    "torch": "arange device eye from_numpy full linspace ones ones_like tensor zeros zeros_like",
+    "torch.backends.mps": "is_available",
+    "torch.cuda": "device_count is_available",
+    "torch.nn": "CrossEntropyLoss MSELoss",
+    "typing": "NamedTuple TypeVar",
+}
+"""The calls that a constant may make, by module."""
+_FUNCTIONS = frozenset(f"{module}.{name}" for module, names in _CALLS.items() for name in names.split())
+_METHODS = "astype copy cpu cuda double flatten float numpy ravel reshape to transpose view"
+
+
+def is_simple(node: ast.AST, known: Mapping[str, str]) -> bool:
+    """Whether evaluating this expression is cheap and touches nothing but values.
+
+    ``known`` holds the names bound so far: with the full name of what is imported ("numpy.array"), else ''.
+    """
+    match node:
+        case ast.Name(id=name):
+            return name in known or _is_builtin(name)
+        case ast.Lambda(args=args):
+            parts: list[ast.AST] = [*args.defaults, *filter(None, args.kw_defaults)]
+        case ast.Call(func=func, args=args, keywords=keywords):
+            if not _may_call(func, known):
+                return False
+            parts = [*args, *keywords]
+        case _:
+            if not isinstance(node, _DISPLAY | _OPERATION | _ACCESS):
+                return False
+            parts = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr | ast.keyword)]
+    return all(is_simple(part, known) for part in parts)
+
+
+def _may_call(func: ast.expr, known: Mapping[str, str]) -> bool:
+    path = _full_name(func, known)
+    if path:  # shutil.copy is not a method of a value: what is imported must be on the list
+        return path in _FUNCTIONS
+    return isinstance(func, ast.Attribute) and func.attr in _METHODS.split() and is_simple(func.value, known)
+
+
+def _full_name(node: ast.expr, known: Mapping[str, str]) -> str:
+    """The full name of what is imported or built in ("numpy.array"), and '' for everything else."""
+    if isinstance(node, ast.Attribute):
+        path = _full_name(node.value, known)
+        return f"{path}.{node.attr}" if path else ""
+    if not isinstance(node, ast.Name):
+        return ""
+    return known.get(node.id, f"builtins.{node.id}" if _is_builtin(node.id) else "")
+
+
+def _is_builtin(name: str) -> bool:
+    return hasattr(builtins, name) and not name.startswith("_")

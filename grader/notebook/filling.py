@@ -1,0 +1,172 @@
+"""Files completed from a notebook: what they lack, and what that needs, is appended to them."""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from grader.notebook.extracting import Extraction
+from grader.notebook.syntax import (
+    BROKEN_CODE,
+    Definition,
+    Function,
+    bound_names,
+    imported_module,
+    parse,
+    statements,
+    used_names,
+)
+from grader.notebook.text import listed, same_text
+
+__all__ = ["fill", "unfinished"]
+
+_PRESENT = frozenset(
+    {
+        "matplotlib.pyplot",
+        "numpy",
+        "torch",
+        "torch.nn",
+        "torch.nn.functional",
+        "torch.optim",
+        "torch.utils.data",
+    }
+)
+"""Modules that the grader itself needs: any other import may fail without costing the rest of the file."""
+
+
+def unfinished(own: bytes, template: bytes) -> frozenset[str]:
+    """The public functions and classes of a template that a student's file lacks or still holds as stubs.
+
+    Empty for a file that cannot be parsed: its checks will say so.
+    """
+    try:
+        tree = parse(own)
+    except BROKEN_CODE:
+        return frozenset()
+    defined, bound = _public(tree), bound_names(tree)
+    return frozenset(
+        name
+        for name in _public(parse(template))
+        if name not in bound or (name in defined and _stubs(defined[name]))
+    )
+
+
+def fill(
+    name: str, own: bytes | None, extraction: Extraction, pristine: Mapping[str, bytes]
+) -> tuple[bytes | None, tuple[str, ...]]:
+    """The student's file ``name`` completed from a notebook, with notes about what was taken.
+
+    ``own`` is None for a missing file. A missing or untouched file becomes what a ``%%writefile`` cell wrote,
+    else the template followed by the notebook's definitions. A file that the student wrote only gets the
+    public functions and classes that are missing in it or still stubs. ``pristine`` holds the template files.
+    """
+    template = pristine.get(name, b"")
+    notes: list[str] = []
+    untouched = own is None or same_text(own, template)
+    if untouched and name in extraction.files:
+        own, untouched = extraction.files[name].encode(), False
+        notes.append(f"{name} was taken from a %%writefile cell of {extraction.name}.")
+    base = template if own is None else own
+    taken = _wanted(extraction.code, base, template, untouched) if name.endswith(".py") else []
+    if not taken:
+        return own, tuple(notes)
+    defined = set() if untouched else bound_names(parse(base)) - set(taken)
+    added = _excerpt(extraction.code, taken, defined, _circular(name, pristine))
+    were = "was" if len(taken) == 1 else "were"
+    notes.append(f"In {name}, {listed(taken)} {were} taken from {extraction.name}.")
+    text = f"\n\n# From {listed([extraction.name])}:\n{added}"
+    return base.rstrip() + _encode_like(base, text), tuple(notes)
+
+
+def _wanted(code: str, base: bytes, template: bytes, untouched: bool) -> list[str]:
+    """The definitions of ``code`` that ``base`` needs and that are further on than the template's stubs."""
+    found = {name: _stubs(definition) for name, definition in _public(parse(code)).items()}
+    stubs = {name: _stubs(definition) for name, definition in _public(parse(template)).items()}
+    needed = stubs.keys() if untouched else unfinished(base, template)
+    return [name for name in found if name in needed and (not found[name] or found[name] < stubs[name])]
+
+
+def _public(tree: ast.Module) -> dict[str, Definition]:
+    return {s.name: s for s in tree.body if isinstance(s, Definition) and not s.name.startswith("_")}
+
+
+def _stubs(definition: Definition) -> int:
+    """How many functions or methods of a definition are still to be written."""
+    if isinstance(definition, ast.ClassDef):
+        return sum(_stubs(stmt) for stmt in definition.body if isinstance(stmt, Function))
+    return int(all(map(_is_empty, definition.body)))
+
+
+def _is_empty(stmt: ast.stmt) -> bool:
+    match stmt:
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Raise(exc=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))):
+            return name == "NotImplementedError"
+    return False
+
+
+def _excerpt(code: str, wanted: Iterable[str], defined: AbstractSet[str], circular: AbstractSet[str]) -> str:
+    """The statements of ``code`` that bind the wanted names and what those need beyond ``defined``."""
+    pairs = list(statements(code))
+    binders: dict[str, list[int]] = {}
+    for i, (_, stmt) in enumerate(pairs):
+        for name in bound_names(stmt):
+            binders.setdefault(name, []).append(i)
+    chosen = set(binders.get("*", ()))  # nobody can tell what a star import is needed for
+    todo, seen = list(wanted), set(defined)
+    while todo:
+        for i in binders.get(todo.pop(), ()):
+            if i not in chosen:
+                chosen.add(i)
+                new = used_names(pairs[i][1]) - seen
+                seen |= new
+                todo.extend(new)
+    texts = (_added_text(*pairs[i], circular) for i in sorted(chosen))
+    return "\n".join(filter(None, texts)) + "\n"
+
+
+def _added_text(text: str, stmt: ast.stmt, circular: AbstractSet[str]) -> str:
+    if isinstance(stmt, ast.Import | ast.ImportFrom):
+        return _import_text(text, stmt, circular)
+    return f"\n\n{text}\n" if isinstance(stmt, Definition) else text
+
+
+def _import_text(text: str, stmt: ast.Import | ast.ImportFrom, circular: AbstractSet[str]) -> str:
+    """An import that neither leads back to the file nor costs all of it by failing; '' for none."""
+    module = imported_module(stmt)
+    aliases = [a for a in stmt.names if (module or a.name) not in circular]
+    if not aliases or module == "__future__":
+        return ""
+    if len(aliases) == len(stmt.names) and all(_is_present(module or a.name) for a in aliases):
+        return text
+    safe = ast.ImportFrom(module, aliases, 0) if module else ast.Import(aliases)
+    return f"try:\n    {ast.unparse(safe)}\nexcept ImportError:\n    pass"
+
+
+def _is_present(module: str) -> bool:
+    return module in _PRESENT or module.partition(".")[0] in sys.stdlib_module_names
+
+
+def _circular(name: str, pristine: Mapping[str, bytes]) -> set[str]:
+    """The file's own module and those that import it: they would find it half executed."""
+    own = name.removesuffix(".py")
+    return {own} | {
+        file.removesuffix(".py")
+        for file, source in pristine.items()
+        if file.endswith(".py") and own in _imported(parse(source))
+    }
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    modules = {alias.name for stmt in tree.body if isinstance(stmt, ast.Import) for alias in stmt.names}
+    return modules | {stmt.module or "" for stmt in tree.body if isinstance(stmt, ast.ImportFrom)}
+
+
+def _encode_like(base: bytes, text: str) -> bytes:
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(base).readline)
+    return text.encode("utf-8" if encoding == "utf-8-sig" else encoding, "backslashreplace")

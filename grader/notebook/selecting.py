@@ -1,0 +1,244 @@
+"""Which statements of a notebook are kept: imports, definitions, simple constants, branches around them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from grader.notebook.expressions import is_simple
+from grader.notebook.syntax import (
+    BROKEN_CODE,
+    Definition,
+    alias_name,
+    bound_names,
+    check_compiles,
+    default_values,
+    imported_module,
+    local_names,
+    statements,
+    used_names,
+)
+from grader.notebook.text import listed
+
+__all__ = ["Selector"]
+
+_ABSENT = frozenset({"IPython", "google", "ipywidgets"})
+"""Packages that only a notebook server has."""
+_IMPORT_FAILURES = frozenset({"BaseException", "Exception", "ImportError", "ModuleNotFoundError"})
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The names that the statements so far bind.
+
+    ``known`` holds each with its full name if it is imported ("numpy.array") or else ''; ``lost`` those that
+    only a run could bind; ``undo`` what ``known`` said before each binding in this cell.
+    """
+
+    known: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    undo: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def bind(self, name: str, path: str = "") -> None:
+        self.undo.append((name, self.known.get(name)))
+        self.known[name] = path
+        self.lost.discard(name)
+
+    def lose(self, names: AbstractSet[str]) -> None:
+        self.lost |= names - self.known.keys()
+
+    def roll_back(self, mark: int = 0) -> None:
+        """Forget the bindings since ``undo`` was so long; copies of ``known`` would take quadratic time."""
+        while len(self.undo) > mark:
+            name, path = self.undo.pop()
+            self.known.pop(name)
+            if path is not None:
+                self.known[name] = path
+
+    def lacks(self, node: ast.AST) -> bool:
+        """Whether the code mentions a name that only a run could bind."""
+        return not self.lost.isdisjoint(used_names(node))
+
+
+class Selector:
+    """Decides, statement by statement, what can be taken without running anything.
+
+    ``definitions`` counts the functions and classes taken, by name; ``future`` is the line that must come
+    before all that is taken, or ''.
+    """
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, int] = {}
+        self.future = ""
+        self._scope = _Scope()
+        self._absent: dict[str, None] = {}  # modules whose imports were left out, in order
+        self._uses: dict[str, set[str]] = {}  # the outer names that each definition mentions
+
+    def take_cell(self, source: str) -> str:
+        """The part of a cell to keep, as source; takes nothing where it raises one of BROKEN_CODE."""
+        self._scope.undo.clear()
+        counts = dict(self.definitions)
+        try:
+            kept = [(text, stmt, self._take(stmt)) for text, stmt in statements(source)]
+            chunk = "\n".join(text if new is old else ast.unparse(new) for text, old, new in kept if new)
+            check_compiles(chunk)
+        except BROKEN_CODE:
+            self._scope.roll_back()
+            self.definitions = counts
+            raise
+        return chunk
+
+    def notes(self, name: str) -> Iterator[str]:
+        """What a student should know about the choice; ``name`` is the notebook's."""
+        again = [n for n, count in self.definitions.items() if count > 1]
+        if again:
+            yield f"Defined more than once in {name}, the last one counts: {listed(again)}."
+        if self._absent:
+            yield f"Imports of {listed(self._absent)} in {name} were left out: they exist only in a notebook."
+        lost = self._scope.lost
+        users = {user: names & lost for user, names in self._uses.items() if names & lost}
+        if users:
+            values = listed(sorted(set().union(*users.values())))
+            yield f"Cells of {name} are not run, so {listed(users)} will not find {values}: use arguments."
+
+    def _take(self, stmt: ast.stmt) -> ast.stmt | None:
+        """The statement as it is kept, or None; the same object where nothing had to be changed."""
+        mark = len(self._scope.undo)
+        kept = self._kept(stmt)
+        if kept is None:
+            self._scope.roll_back(mark)
+            self._scope.lose(bound_names(stmt))
+        return kept
+
+    def _kept(self, stmt: ast.stmt) -> ast.stmt | None:
+        match stmt:
+            case ast.Import() | ast.ImportFrom():
+                return self._import(stmt)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                return self._definition(stmt)
+            case (
+                ast.Assign(value=value)
+                | ast.AnnAssign(value=ast.expr() as value)
+                | ast.AugAssign(value=value)
+            ):
+                return self._assignment(stmt, value) if self._is_simple(value) else None
+            case ast.If(test=test):
+                return self._branches(stmt) if self._is_simple(test) else None
+            case ast.Try(handlers=[_, *_]):
+                guarded = all(map(_catches_import_failure, stmt.handlers))
+                return self._branches(stmt, guarded=True) if guarded else None
+        return None
+
+    def _is_simple(self, node: ast.expr) -> bool:
+        return is_simple(node, self._scope.known)
+
+    def _assignment(self, stmt: ast.stmt, value: ast.expr) -> ast.stmt | None:
+        match stmt:
+            case ast.Assign(targets=targets) if all(map(_is_plain, targets)):
+                self._bind_all(stmt)
+                return stmt
+            case ast.AnnAssign(target=ast.Name() as target):
+                self._bind_all(stmt)
+                return ast.Assign([target], value, lineno=stmt.lineno)  # what annotates it may not exist here
+            case ast.AugAssign(target=ast.Name(id=name)) if name in self._scope.known:
+                return stmt
+        return None
+
+    def _bind_all(self, stmt: ast.stmt) -> None:
+        for name in bound_names(stmt):
+            self._scope.bind(name)
+
+    def _import(self, stmt: ast.Import | ast.ImportFrom, guarded: bool = False) -> ast.stmt | None:
+        module = imported_module(stmt)
+        if module == "__future__":
+            if any(alias.name == "annotations" for alias in stmt.names):
+                self.future = "from __future__ import annotations\n"
+            return None
+        aliases = [a for a in stmt.names if guarded or not self._is_absent(module or a.name)]
+        for alias in aliases:
+            self._bind_alias(module, alias)
+        if not aliases or (isinstance(stmt, ast.ImportFrom) and stmt.level):
+            return None
+        if len(aliases) == len(stmt.names):
+            return stmt
+        self._scope.lose({alias_name(a) for a in stmt.names})
+        return ast.Import(aliases)
+
+    def _is_absent(self, module: str) -> bool:
+        absent = module.partition(".")[0] in _ABSENT
+        if absent:
+            self._absent[module] = None
+        return absent
+
+    def _bind_alias(self, module: str, alias: ast.alias) -> None:
+        name = alias_name(alias)
+        if module and alias.name != "*":
+            self._scope.bind(name, f"{module}.{alias.name}")
+        elif alias.name != "*":
+            self._scope.bind(name, alias.name if alias.asname else name)
+
+    def _definition(self, stmt: Definition) -> ast.stmt | None:
+        self._uses[stmt.name] = self._uses.get(stmt.name, set()) | (used_names(stmt) - local_names(stmt))
+        outside = [*stmt.decorator_list, *(stmt.bases if isinstance(stmt, ast.ClassDef) else ())]
+        if any(map(self._scope.lacks, outside)):
+            return None
+        self.definitions[stmt.name] = self.definitions.get(stmt.name, 0) + 1
+        self._scope.bind(stmt.name)
+        return self._with_defaults(stmt)
+
+    def _with_defaults(self, stmt: Definition) -> ast.stmt:
+        """None in place of each default value that only a run could compute: an import would fail on it."""
+        if not any(self._scope.lacks(default) for _, _, default in default_values(stmt)):
+            return stmt
+        stmt = copy.deepcopy(stmt)
+        for values, i, default in default_values(stmt):
+            if self._scope.lacks(default):
+                values[i] = ast.Constant(None)
+        return stmt
+
+    def _branches(self, stmt: ast.If | ast.Try, guarded: bool = False) -> ast.stmt | None:
+        """An ``if`` or ``try`` around imports and constants, without the calls (say of print) among them."""
+        new = copy.copy(stmt)
+        blocks: list[tuple[ast.AST, str]] = [(new, "body"), (new, "orelse")]
+        if isinstance(new, ast.Try):
+            new.handlers = [copy.copy(handler) for handler in new.handlers]
+            blocks += [(new, "finalbody"), *((handler, "body") for handler in new.handlers)]
+        useful = False
+        for owner, name in blocks:
+            block = self._block(getattr(owner, name), guarded and owner is new)
+            if block is None:
+                return None
+            useful |= bool(block)
+            setattr(owner, name, block or [ast.Pass()] * (name == "body"))
+        return new if useful else None
+
+    def _block(self, stmts: list[ast.stmt], guarded: bool) -> list[ast.stmt] | None:
+        """What is kept of a block; None where it does more than bind names and call what can be left out."""
+        kept: list[ast.stmt] = []
+        for stmt in stmts:
+            match stmt:
+                case ast.Expr() | ast.Pass():
+                    continue
+                case ast.Import() | ast.ImportFrom():
+                    new = self._import(stmt, guarded)
+                case ast.Assign() | ast.AnnAssign() | ast.AugAssign() | ast.If() | ast.Try():
+                    new = self._take(stmt)
+                case _:
+                    new = None
+            if new is None:
+                return None
+            kept.append(new)
+        return kept
+
+
+def _is_plain(target: ast.expr) -> bool:
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_is_plain, target.elts))
+    return isinstance(target.value if isinstance(target, ast.Starred) else target, ast.Name)
+
+
+def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or not used_names(handler.type).isdisjoint(_IMPORT_FAILURES)

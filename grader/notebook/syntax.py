@@ -1,0 +1,126 @@
+"""Small questions about syntax trees, shared by what chooses statements and what fills them in."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+__all__ = [
+    "BROKEN_CODE",
+    "CODE_LIMIT",
+    "Definition",
+    "Function",
+    "alias_name",
+    "bound_names",
+    "check_compiles",
+    "default_values",
+    "imported_module",
+    "local_names",
+    "parse",
+    "statements",
+    "used_names",
+]
+
+CODE_LIMIT = 2**20
+"""Characters of code that are parsed: a syntax tree takes some 300 times the memory of its text."""
+BROKEN_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
+"""What parsing and compiling raise for code that cannot be used."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def parse(source: str | bytes) -> ast.Module:
+    """The syntax tree of a module; raises one of BROKEN_CODE."""
+    if len(source) > CODE_LIMIT:
+        raise ValueError("too long")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "\lambda" in a docstring is no concern of ours
+        return ast.parse(source)
+
+
+def check_compiles(source: str) -> None:
+    """Raise what an import of this source would raise before it runs, say for a return without a function."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(source, "<cell>", "exec", dont_inherit=True)
+
+
+def statements(source: str) -> Iterator[tuple[str, ast.stmt]]:
+    """Each statement with its own lines, comments included; rewritten where it shares a line with another."""
+    body, lines = parse(source).body, source.split("\n")
+    spans = [(_first_line(stmt), stmt.end_lineno or stmt.lineno) for stmt in body]
+    for i, (stmt, (first, last)) in enumerate(zip(body, spans, strict=True)):
+        shared = (i and spans[i - 1][1] == first) or (i + 1 < len(spans) and spans[i + 1][0] == last)
+        text = "\n".join(lines[first - 1 : last])
+        yield (ast.unparse(stmt) if shared or text.endswith("\\") else text), stmt
+
+
+def _first_line(stmt: ast.stmt) -> int:
+    decorators = stmt.decorator_list if isinstance(stmt, Definition) else []
+    return min([stmt.lineno, *(d.lineno for d in decorators)])
+
+
+def bound_names(tree: ast.AST) -> set[str]:
+    """The names that a module or statement binds where it stands, not inside of functions and classes."""
+    names: set[str] = set()
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names.add(node.name)
+            case ast.Import() | ast.ImportFrom():
+                names.update(alias_name(alias) for alias in node.names)
+            case ast.Name(ctx=ast.Store()):
+                names.add(node.id)
+            case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                pass
+            case _:
+                todo.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def used_names(tree: ast.AST) -> set[str]:
+    """Every name that occurs as a variable, at any depth."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def local_names(definition: Definition) -> set[str]:
+    """The names that a definition binds at any depth inside, its own and its parameters among them."""
+    names: set[str] = set()
+    for node in ast.walk(definition):
+        match node:
+            case ast.arg(arg=name) | ast.ExceptHandler(name=str(name)) | ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.alias():
+                names.add(alias_name(node))
+    return names
+
+
+def default_values(
+    definition: Definition,
+) -> Iterator[tuple[list[ast.expr] | list[ast.expr | None], int, ast.expr]]:
+    """Every default value of a function, or of a class's methods, with the list and index where it stands."""
+    if isinstance(definition, ast.ClassDef):
+        for stmt in definition.body:
+            if isinstance(stmt, Function):
+                yield from default_values(stmt)
+        return
+    for values in (definition.args.defaults, definition.args.kw_defaults):
+        for i, value in enumerate(values):
+            if value is not None:
+                yield values, i, value
+
+
+def alias_name(alias: ast.alias) -> str:
+    """The name that one part of an import binds."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def imported_module(stmt: ast.Import | ast.ImportFrom) -> str:
+    """What stands between ``from`` and ``import``; '' for a plain import and for ``from . import``."""
+    return (stmt.module or "") if isinstance(stmt, ast.ImportFrom) else ""
