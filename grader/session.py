@@ -228,6 +228,10 @@ class Session:
         (answer,) = self.each(case_id, hidden=hidden)
         return answer
 
+    def follow_up(self, probe: str, params: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
+        """Ask a question that an answer raised and that no case has."""
+        return self._interview.ask(probe, params, arrays)
+
     def asked(self, prefix: str) -> dict[str, Answer | None]:
         """The public cases below ``prefix`` that some check has asked, with None where the answer was unusable."""
         return {

@@ -30,8 +30,8 @@ class STE(torch.autograd.Function):
 
         * asymmetric: with scale alpha = max - min and offset beta = min, each weight moves to the nearest of
           2^bit levels that divide [min, max] evenly, both ends included;
-        * symmetric (bonus): at most 2^bit evenly spaced levels, symmetric around zero, the outermost at
-          -max |w| and +max |w|; a level at zero may be among them or not.
+        * symmetric (bonus): 2^bit evenly spaced levels, symmetric around zero, the outermost at -max |w| and
+          +max |w|; or 2^bit - 1 of them, with one at zero.
 
         Solution:
             ws = (w - beta) / alpha lies in [0, 1]; R = round(ws (2^bit - 1)) / (2^bit - 1) has 2^bit values there;

@@ -87,20 +87,12 @@ class ImageSet:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if (
-            self.images.dtype != torch.uint8
-            or self.images.shape[1:] != (3, SIZE, SIZE)
-            or not len(self.images)
-        ):
+        if self.images.dtype != torch.uint8 or self.images.shape[1:] != (3, SIZE, SIZE) or not len(self.images):
             found = f"{self.images.dtype} {tuple(self.images.shape)}"
-            raise ValueError(
-                f"images is {found}, but must be torch.uint8 (N, 3, {SIZE}, {SIZE}), N at least 1"
-            )
+            raise ValueError(f"images is {found}, but must be torch.uint8 (N, 3, {SIZE}, {SIZE}), N at least 1")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise ValueError(
-                f"labels is {found}, but must be torch.int64 ({len(self.images)},), one per image"
-            )
+            raise ValueError(f"labels is {found}, but must be torch.int64 ({len(self.images)},), one per image")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -170,9 +162,7 @@ def _load_torchvision(root: Path, split: Split, download: bool) -> ImageSet:
         data = CIFAR10(str(root), train=split == "train", download=download)
     except (OSError, RuntimeError) as error:
         if download:
-            raise ConnectionError(
-                f"CIFAR-10 could not be downloaded to {root}: {error}; try again"
-            ) from error
+            raise ConnectionError(f"CIFAR-10 could not be downloaded to {root}: {error}; try again") from error
         what = f"{root / 'cifar-10-batches-py'} is incomplete or damaged"
         raise ValueError(f"{what}: delete it and pass download=True ({error})") from error
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
@@ -236,9 +226,7 @@ def _decode(file: Path) -> np.ndarray:
         raise ValueError(f"{file} cannot be read as an image ({error}): replace or delete it") from error
     if pixels.shape != (SIZE, SIZE, 3):
         height, width, _ = pixels.shape
-        raise ValueError(
-            f"{file} has {width} x {height} pixels, but must have {SIZE} x {SIZE}: resize or delete it"
-        )
+        raise ValueError(f"{file} has {width} x {height} pixels, but must have {SIZE} x {SIZE}: resize or delete it")
     return pixels
 
 
@@ -348,7 +336,7 @@ def evaluate_images(net: nn.Module, image_set: ImageSet, batch_size: int | None 
     device = image_set.images.device
     loader = Loader(image_set, batch_size or (100 if device.type == "cpu" else 1000))
     # Convolutions are faster when the channels of a pixel lie together. Only here, where no gradient is taken,
-    # as that of a strided 1x1 convolution of fewer than 16 channels then corrupts memory (torch 2.14, AVX-512).
+    # as that of a strided 1x1 convolution of under 16 channels then corrupts memory (torch 2.14, AVX-512).
     layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     correct = torch.zeros((), dtype=torch.int64, device=device)
     with _evaluation_mode(net), torch.no_grad():
@@ -531,9 +519,7 @@ def fit(
         progress: see ``train``.
     """
     loader = Loader(train_set, recipe.batch_size, shuffle=True, augment=True, seed=recipe.seed)
-    optimizer = torch.optim.SGD(
-        net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.reg
-    )
+    optimizer = torch.optim.SGD(net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.reg)
     results: list[EpochResult] = []
     for epoch in range(1, recipe.epochs + 1):
         start = time.perf_counter()

@@ -118,7 +118,9 @@ def hidden(term: Term) -> Iterator[Case]:
     wide, tall = _random("wide", 3, 7, 11, 60), _random("tall", 8, 4, 12, 60)
     for problem in (wide, tall):
         yield from _values(problem, 13)
-        yield from _solvers(problem, term)
+    fewer = {"l1_lambdas": term.l1_lambdas[-1:], "proximal_lambdas": term.proximal_lambdas[-1:]}
+    yield from _solvers(wide, term.model_copy(update=fewer | {"trimmed_lambdas": term.trimmed_lambdas[:1]}))
+    yield from _solvers(tall, term.model_copy(update=fewer | {"trimmed_lambdas": term.trimmed_lambdas[-1:]}))
     w = np.array([0.5, -3.0, 0.25, 1.2])
     yield from _operators("none", w, 0, 0.0, 0)
     yield from _operators("all", w, 4, 0.25, 4)

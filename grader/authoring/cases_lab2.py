@@ -16,7 +16,7 @@ __all__ = ["TRAINING", "hidden", "public"]
 _MODULE = "lab2_pruning"
 TRAINING: dict[str, Any] = {
     "net": NETWORK,
-    "batch_size": 32,
+    "batch_size": 16,
     "batches": 8,
     "lr": 0.05,
     "momentum": 0.875,

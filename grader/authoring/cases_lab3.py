@@ -86,7 +86,7 @@ def _by_bits(name: str, tiny: Arrays, bits: tuple[int, ...], stand_in: bool) -> 
 
 def _qat(name: str, bit: int, stand_in: bool, sparse: bool, batches: int) -> Case:
     options = {"epochs": 2 if stand_in else 1, "lr": TRAINING["lr"]}
-    params = {"net": NETWORK, "bit": bit, "stand_in": stand_in, "batch_size": 32, "batches": batches}
+    params = {"net": NETWORK, "bit": bit, "stand_in": stand_in, "batch_size": TRAINING["batch_size"], "batches": batches}
     return Case(
         id=f"lab3/finetune_quantized/{name}",
         probe="lab3.finetune_quantized",

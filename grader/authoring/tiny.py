@@ -28,7 +28,7 @@ NETWORK = {"num_layers": 8, "width": 6}
 
 _SEED = 21
 _TRAINED_ON = 1400
-_KEPT = 256
+_KEPT = {"train": 128, "test": 256}
 _EPOCHS = 10
 _PEAK_LR = 0.1
 
@@ -66,10 +66,10 @@ def make_tiny() -> Arrays:
     """Images and labels to fine-tune on and to test on, and the trained network, by their shared names."""
     images, labels = _digits()
     net = _train(torch.from_numpy(images[:_TRAINED_ON]), torch.from_numpy(labels[:_TRAINED_ON]))
-    test = slice(_TRAINED_ON, _TRAINED_ON + _KEPT)
+    test = slice(_TRAINED_ON, _TRAINED_ON + _KEPT["test"])
     arrays = {
-        "train.images": images[:_KEPT],
-        "train.labels": labels[:_KEPT],
+        "train.images": images[: _KEPT["train"]],
+        "train.labels": labels[: _KEPT["train"]],
         "test.images": images[test],
         "test.labels": labels[test],
     }

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from grader.checks.compare import RTOL, close, require, require_close, require_unchanged, show
 from grader.checks.rules import Quadratic, first_wrong_step
+from grader.errors import CheckFailed
 from grader.session import Answer, Session
 
 Array = NDArray[Any]
@@ -28,6 +29,7 @@ def require_trajectory(answer: Answer) -> None:
     """Every step of the run is the golden's, or right in another way."""
     weights, golden = answer.array("weights"), answer.case.expected["weights"]
     require_close(weights[0], answer.inputs["w0"], "row 0 of History.weights, which is the starting point w0,")
+    require_unchanged(answer.array("after.w0"), answer.inputs["w0"], "the argument w0")
     if close(weights, golden).all():
         return
     wrong = first_wrong_step(answer, weights)
@@ -46,16 +48,14 @@ def _fail_at(answer: Answer, k: int, reason: str, weights: Array, golden: Array)
     )
 
 
-def require_losses(answer: Answer) -> None:
-    """losses[k] is L(weights[k]), by the formula or by the student's own `loss`."""
+def require_losses(session: Session, answer: Answer) -> None:
+    """losses[k] is L(weights[k]), by the formula or by the student's own `loss`, which has its own check."""
     losses, weights = answer.array("losses"), answer.array("weights")
     quadratic = Quadratic.of(answer)
     expected = quadratic.losses(weights)
     scale = max(quadratic.c, float(np.abs(expected).max(initial=0.0)))
     agrees = close(losses, expected, RTOL, scale)
-    if agrees.all():
-        return
-    if "own_losses" in answer.arrays and close(losses, answer.array("own_losses"), RTOL, scale).all():
+    if agrees.all() or _is_own_loss(session, answer, losses, scale):
         return
     k = int(np.argwhere(~agrees)[0, 0])
     require(
@@ -65,6 +65,17 @@ def require_losses(answer: Answer) -> None:
         received=losses[k],
         advice="Record L(w_k), without the penalty, for the same k as the weights: row 0 is the start.",
     )
+
+
+def _is_own_loss(session: Session, answer: Answer, losses: Array, scale: float) -> bool:
+    """Whether the losses are what the student's `loss` makes of the weights; one that is constant shows nothing."""
+    problem = {name: answer.inputs[name] for name in ("X", "y")}
+    try:
+        _, arrays = session.follow_up("lab1.losses", {}, problem | {"weights": answer.array("weights")})
+    except CheckFailed:
+        return False
+    own = arrays.get("losses", np.zeros(0))
+    return own.shape == losses.shape and np.ptp(own) > 0 and bool(close(losses, own, RTOL, scale).all())
 
 
 def _where(answer: Answer) -> str:
@@ -107,7 +118,7 @@ def check_gradient_descent_trajectory(session: Session) -> None:
 def check_gradient_descent_losses(session: Session) -> None:
     """`gradient_descent` records the loss of every w_k"""
     for answer in session.each("lab1/gradient_descent"):
-        require_losses(answer)
+        require_losses(session, answer)
 
 
 def check_gradient_descent_converges(session: Session) -> None:
@@ -206,7 +217,7 @@ def check_projected_is_sparse_at_every_step(session: Session) -> None:
 def check_projected_losses(session: Session) -> None:
     """`projected_gradient_descent` records the loss of every w_k"""
     for answer in session.each("lab1/projected_gradient_descent"):
-        require_losses(answer)
+        require_losses(session, answer)
 
 
 # --- 1(d)
@@ -221,7 +232,7 @@ def check_l1_trajectory(session: Session) -> None:
 def check_l1_losses(session: Session) -> None:
     """`l1_gradient_descent` records the loss of every w_k, without the penalty"""
     for answer in session.each("lab1/l1_gradient_descent"):
-        require_losses(answer)
+        require_losses(session, answer)
 
 
 def check_l1_oscillates(session: Session) -> None:
@@ -266,7 +277,7 @@ def check_proximal_zeros_are_exact(session: Session) -> None:
 def check_proximal_losses(session: Session) -> None:
     """`proximal_gradient_descent` records the loss of every w_k, without the penalty"""
     for answer in session.each("lab1/proximal_gradient_descent"):
-        require_losses(answer)
+        require_losses(session, answer)
 
 
 def _require_zeros(answer: Answer) -> None:
@@ -310,4 +321,4 @@ def check_trimmed_zeros_are_exact(session: Session) -> None:
 def check_trimmed_losses(session: Session) -> None:
     """`trimmed_l1_gradient_descent` records the loss of every w_k, without the penalty"""
     for answer in session.each("lab1/trimmed_l1_gradient_descent"):
-        require_losses(answer)
+        require_losses(session, answer)

@@ -124,9 +124,9 @@ def first_wrong_step(answer: Answer, weights: Array) -> tuple[int, str] | None:
     finite = np.isfinite(weights).all(axis=1)
     if not finite.all():
         return int(np.argmin(finite)), "w is NaN or infinite"
-    tolerance = RTOL * float(max(1.0, np.abs(weights).max()))
     for k in range(1, len(weights)):
         before, after = weights[k - 1], weights[k]
+        tolerance = RTOL * max(1.0, float(np.abs(before).max()))
         v = before - params["lr"] * quadratic.gradient(before)
         if reason := rule(before, v, after, params, tolerance):
             return k, reason

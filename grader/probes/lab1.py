@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from grader.probes.plain import Array, Outputs, Params, Reply, number, real_array, require_kind
 from grader.worker.student import ProbeFailed, Student
 
-__all__ = ["function", "plot_loss", "plot_weights", "solver"]
+__all__ = ["function", "losses", "plot_loss", "plot_weights", "solver"]
 
 _MODULE = "lab1_sparse_optimization"
 _RETRIED = ("raised", "shape", "type")
@@ -62,7 +62,7 @@ def function(student: Student, params: Params, arrays: Mapping[str, Array]) -> R
 
 
 def solver(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
-    """Run the solver ``params["name"]``; its History, its starting point afterwards, and ``loss`` of each w_k."""
+    """Run the solver ``params["name"]``; its History, and its starting point afterwards."""
     name, steps = params["name"], params["steps"]
     d = len(arrays["w0"])
 
@@ -75,7 +75,7 @@ def solver(student: Student, params: Params, arrays: Mapping[str, Array]) -> Rep
             "losses": real_array(losses, f"History.losses of `{name}`", (steps + 1,)),
             "after.w0": inputs["w0"].reshape(d),
         }
-        return {}, outputs | _own_losses(student, inputs, outputs["weights"])
+        return {}, outputs
 
     return _in_either_shape(attempt, arrays)
 
@@ -90,15 +90,16 @@ def _unpack(history: Any, name: str) -> tuple[Any, Any]:
     raise ProbeFailed("type", f"`{name}` returned {kind}, but should return a History")
 
 
-def _own_losses(student: Student, inputs: Mapping[str, Array], weights: Array) -> Outputs:
-    """The student's own loss of each w_k, where there is one: a wrong loss is charged once, not in every solver."""
-    try:
+def losses(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """The student's own ``loss`` of every row of ``weights``."""
+
+    def attempt(inputs: Mapping[str, Array]) -> Reply:
         callee = student.attribute(_MODULE, "loss")
-        columns = [w.reshape(inputs["w0"].shape) for w in weights]
-        values = [number(student.call(callee, inputs["X"], inputs["y"], w), "loss") for w in columns]
-    except ProbeFailed:
-        return {}
-    return {"own_losses": np.array(values)}
+        rows = [w if inputs["y"].ndim == 1 else w[:, None] for w in inputs["weights"]]
+        values = [number(student.call(callee, inputs["X"], inputs["y"], w), "the result of `loss`") for w in rows]
+        return {}, {"losses": np.array(values)}
+
+    return _in_either_shape(attempt, arrays)
 
 
 def _history(student: Student, weights: Array, losses: Array) -> Any:

@@ -120,10 +120,10 @@ def _parse_header(data: bytes) -> dict[str, Any]:
 
 
 def _parse_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """Plain, writable numpy arrays: whatever class they had on the other side is gone."""
+    """Plain, writable numpy arrays in the order of their names: whatever class they had on the other side is gone."""
     if not data:
         return {}
     try:
-        return {name: np.array(array, copy=True, subok=False) for name, array in load(data).items()}
+        return {name: np.array(array, copy=True, subok=False) for name, array in sorted(load(data).items())}
     except Exception as error:  # a Rust parser over hostile bytes: every failure means the same
         raise WireError(f"the arrays are malformed: {type(error).__name__}") from None

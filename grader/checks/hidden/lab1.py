@@ -14,7 +14,7 @@ def _values(session: Session, name: str) -> None:
 def _solver(session: Session, name: str) -> None:
     for answer in session.each(f"lab1/{name}", hidden=True):
         require_trajectory(answer)
-        require_losses(answer)
+        require_losses(session, answer)
 
 
 def check_loss_on_other_problems(session: Session) -> None:
