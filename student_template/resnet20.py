@@ -54,17 +54,13 @@ def conv_bn(
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut; the shortcut is a 1x1 convolution where the shape changes."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, stride: int, Nbits: int | None, symmetric: bool
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, Nbits: int | None, symmetric: bool) -> None:
         super().__init__()
         self.conv1 = nn.Sequential(*conv_bn(in_channels, out_channels, 3, stride, Nbits, symmetric), nn.ReLU())
         self.conv2 = nn.Sequential(*conv_bn(out_channels, out_channels, 3, 1, Nbits, symmetric))
         self.id_mapping: nn.Module | None = None
         if stride != 1 or in_channels != out_channels:
-            self.id_mapping = nn.Sequential(
-                *conv_bn(in_channels, out_channels, 1, stride, Nbits, symmetric)
-            )
+            self.id_mapping = nn.Sequential(*conv_bn(in_channels, out_channels, 1, stride, Nbits, symmetric))
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.id_mapping is None else self.id_mapping(x)

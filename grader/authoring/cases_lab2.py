@@ -55,8 +55,8 @@ def _finetune(name: str, network: Mapping[str, str], prune: bool, batches: int) 
     return _case(f"finetune/{name}", "finetune", params, {**network, **_TRAIN}, {})
 
 
-def _iterative(name: str, term: Term, global_threshold: bool) -> Case:
-    options = {"epochs": 4, "target": term.target_sparsity, "ramp_epochs": 2, "global_threshold": global_threshold}
+def _iterative(name: str, term: Term, epochs: int, global_threshold: bool) -> Case:
+    options = {"epochs": epochs, "target": term.target_sparsity, "ramp_epochs": 2, "global_threshold": global_threshold}
     params = TRAINING | {"batches": 2, "options": options}
     return _case(f"iterative/{name}", "iterative_prune", params, {**_NET, **_TRAIN}, {})
 
@@ -73,8 +73,8 @@ def _global(q: float) -> Case:
 
 def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     """Cases that students may see."""
-    yield _evaluate("even", tiny, 96, 32, True, slice(0, 24))
-    yield _evaluate("partial", tiny, 70, 32, False, slice(64, 70))
+    yield _evaluate("even", tiny, 48, 16, True, slice(0, 12))
+    yield _evaluate("partial", tiny, 38, 16, False, slice(32, 38))
     for i, q in enumerate(term.one_shot_sparsities):
         yield _prune(f"conv_{q:g}", q, (16, 8, 3, 3), 30 + i)
     yield _prune("linear", term.target_sparsity, (10, 32), 40, shift=0.05)
@@ -82,14 +82,14 @@ def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _finetune("masked", _SPARSE, True, 8)
     yield _finetune("free", _SPARSE, False, 1)
     yield _ramp("assignment", term.epochs, term.target_sparsity, term.ramp_epochs)
-    yield _iterative("layers", term, False)
+    yield _iterative("layers", term, 4, False)
     yield _global(term.target_sparsity)
-    yield _iterative("global", term, True)
+    yield _iterative("global", term, 3, True)
 
 
 def hidden(term: Term, tiny: Arrays) -> Iterator[Case]:
     """Other percentages, shapes and distributions; a network with another pattern of zeros."""
-    yield _evaluate("other", tiny, 50, 16, True, slice(40, 50))
+    yield _evaluate("other", tiny, 25, 10, True, slice(20, 25))
     yield _prune("sparse", 95, (12, 5, 3, 3), 50, dtype=np.float64)
     yield _prune("dense", 10, (7, 11, 1, 1), 51)
     yield _prune("negative", 55, (9, 21), 52, shift=-0.3)

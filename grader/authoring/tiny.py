@@ -28,7 +28,7 @@ NETWORK = {"num_layers": 8, "width": 6}
 
 _SEED = 21
 _TRAINED_ON = 1400
-_KEPT = {"train": 128, "test": 256}
+_KEPT = {"train": 128, "test": 160}
 _EPOCHS = 10
 _PEAK_LR = 0.1
 

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from grader.errors import CheckFailed
 
-__all__ = ["RTOL", "close", "first_difference", "require", "require_close", "require_equal", "require_unchanged", "show"]
+__all__ = [
+    "RTOL",
+    "close",
+    "first_difference",
+    "require",
+    "require_close",
+    "require_equal",
+    "require_unchanged",
+    "show",
+]
 
 Array = NDArray[Any]
 
@@ -64,7 +73,9 @@ def first_difference(agrees: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(~agrees)[0])
 
 
-def require_close(received: Array, expected: Array, what: str, *, rtol: float = RTOL, scale: float | None = None) -> None:
+def require_close(
+    received: Array, expected: Array, what: str, *, rtol: float = RTOL, scale: float | None = None
+) -> None:
     """Raise CheckFailed, showing both, unless the arrays have one shape and agree."""
     require(received.shape == expected.shape, f"{what} has shape {received.shape}, but should have {expected.shape}")
     agrees = close(received, expected, rtol, scale)

@@ -51,7 +51,7 @@ def require_smallest_pruned(before: Mapping[str, Array], after: Mapping[str, Arr
     kept = np.abs(old)[new != 0].min(initial=np.inf)
     pruned = np.abs(old)[new == 0].max(initial=0.0)
     require(pruned <= kept, f"{what}: a larger weight was pruned while a smaller one was kept",
-            expected=f"pruned <= {kept:.4g}, the smallest kept magnitude", received=f"{pruned:.4g} was pruned")  # fmt: skip
+            expected=f"pruned <= {kept:.4g}, the smallest kept one", received=f"{pruned:.4g} was pruned")  # fmt: skip
 
 
 def require_kept_unchanged(before: Array, after: Array, what: str) -> None:

@@ -227,9 +227,7 @@ def _require_checkpoint_unchanged(answer: Answer) -> None:
 
 def _used_at(answer: Answer, num_bits: int) -> Arrays:
     """The weights that the network computed with at ``num_bits`` bits."""
-    return {
-        n.removeprefix(f"{num_bits}."): a for n, a in answer.arrays.items() if n.startswith(f"{num_bits}.")
-    }
+    return {n.removeprefix(f"{num_bits}."): a for n, a in answer.arrays.items() if n.startswith(f"{num_bits}.")}
 
 
 def _body(used: Arrays) -> Iterator[tuple[str, Array]]:

@@ -35,9 +35,7 @@ def code_cells(notebook: bytes, name: str) -> list[str]:
     try:
         data = json.loads(notebook)
     except (ValueError, RecursionError):
-        raise UnusableSubmission(
-            f"{name} is not a notebook, its content is not valid JSON: {advice}."
-        ) from None
+        raise UnusableSubmission(f"{name} is not a notebook, its content is not valid JSON: {advice}.") from None
     cells = _cells(data)
     if cells is None:
         raise UnusableSubmission(f"{name} is not a notebook, it has no list of cells: {advice}.")

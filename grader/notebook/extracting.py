@@ -13,9 +13,7 @@ from grader.notebook.text import listed
 __all__ = ["Extraction", "extract"]
 
 _MAX_NOTES = 4
-_FOREIGN_MAGICS = (
-    "! bash cmd html HTML javascript js latex markdown perl python python2 python3 ruby script sh svg SVG"
-)
+_FOREIGN_MAGICS = "! bash cmd html HTML javascript js latex markdown perl python python2 python3 ruby script sh svg SVG"
 """Cell magics whose body is no part of a solution: nobody misses it."""
 
 

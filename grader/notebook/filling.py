@@ -49,9 +49,7 @@ def unfinished(own: bytes, template: bytes) -> frozenset[str]:
         return frozenset()
     defined, bound = _public(tree), bound_names(tree)
     return frozenset(
-        name
-        for name in _public(parse(template))
-        if name not in bound or (name in defined and _stubs(defined[name]))
+        name for name in _public(parse(template)) if name not in bound or (name in defined and _stubs(defined[name]))
     )
 
 

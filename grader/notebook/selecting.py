@@ -119,11 +119,7 @@ class Selector:
                 return self._import(stmt)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 return self._definition(stmt)
-            case (
-                ast.Assign(value=value)
-                | ast.AnnAssign(value=ast.expr() as value)
-                | ast.AugAssign(value=value)
-            ):
+            case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.AugAssign(value=value):
                 return self._assignment(stmt, value) if self._is_simple(value) else None
             case ast.If(test=test):
                 return self._branches(stmt) if self._is_simple(test) else None

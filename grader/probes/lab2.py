@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from grader.probes.networks import Batches, Recorder, build, prunable, state_arrays, state_dict
+from grader.probes.networks import Batches, Recorder, build, load, prunable, state_arrays
 from grader.probes.plain import Array, Params, Reply, number, require_kind, tensor_array
 from grader.worker.student import ProbeFailed, Student
 
@@ -30,9 +30,7 @@ _MOMENTUM = 1e-3  # moves a weight visibly, and hardly changes what the network 
 
 
 def _network(student: Student, params: Params, arrays: Mapping[str, Array]) -> nn.Module:
-    net = build(student, params)
-    net.load_state_dict(state_dict(arrays))
-    return net
+    return load(build(student, params), arrays)
 
 
 def logits(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:

@@ -14,7 +14,7 @@ from grader.probes.networks import Batches, Recorder, build, prunable, state_arr
 from grader.probes.plain import Array, Outputs, Params, Reply, number, require_kind, tensor_array
 from grader.worker.student import ProbeFailed, Student
 
-__all__ = ["accuracy_by_bits", "finetune_quantized", "layer", "network_layers", "ste"]
+__all__ = ["accuracy_by_bits", "finetune_quantized", "layer", "ste"]
 
 
 def _quantize(student: Student, weight: Tensor, params: Params) -> Any:
@@ -76,14 +76,6 @@ def _forward(
         student.call(y.sum().backward)
     outputs[f"{which}.wq"] = tensor_array(wq, "the result of `STE.apply`", tuple(weight.shape))
     return outputs
-
-
-def network_layers(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
-    """The weights that a quantized network computes with, layer by layer, as a hook on the kernels sees them."""
-    net = build(student, params, params["bit"])
-    net.load_state_dict(state_dict(arrays))
-    used = _effective_weights(student, net, torch.from_numpy(arrays["images"].copy()))
-    return {}, {f"used.{name}": w for name, w in used.items()} | student.call(state_arrays, net)
 
 
 class _KernelWatch(torch.overrides.TorchFunctionMode):

@@ -75,9 +75,7 @@ def render_html(report: Report) -> str:
         by_hand=sum(part.manual_max for part in report.parts),
         labs=lab_points(report),
         parts=[_view(part) for part in report.parts],
-        figures=[
-            draw_curve(curve.model_copy(update={"title": clean(curve.title)})) for curve in report.curves
-        ],
+        figures=[draw_curve(curve.model_copy(update={"title": clean(curve.title)})) for curve in report.curves],
         waiting=[item for item in report.manual if item.waiting],
         empty=[item for item in report.manual if not item.waiting],
     )
@@ -127,9 +125,7 @@ def _view(part: PartReport) -> _PartView:
     failed = scored.count(Outcome.FAILED) + scored.count(Outcome.TIMEOUT)
     skipped = scored.count(Outcome.SKIPPED)
     kind = "error" if error else "failed" if failed else "skipped" if skipped else "passed"
-    return _PartView(
-        part, findings(ranked), _state(scored, failed, skipped, error), kind, error or failed > 0
-    )
+    return _PartView(part, findings(ranked), _state(scored, failed, skipped, error), kind, error or failed > 0)
 
 
 def _state(scored: Sequence[Outcome], failed: int, skipped: int, error: bool) -> str:

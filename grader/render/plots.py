@@ -146,9 +146,7 @@ def _words(curve: Curve, loss_step: int | None, weight_step: int | None) -> list
         words.append(f"Loss and weights part from the expected run at step {loss_step}.")
     else:
         parted = {"loss parts": loss_step, "weights part": weight_step}
-        words += [
-            f"The {w} from the expected run at step {step}." for w, step in parted.items() if step is not None
-        ]
+        words += [f"The {w} from the expected run at step {step}." for w, step in parted.items() if step is not None]
     last = len(curve.expected_weights) - 1
     for name, rows in _received(curve):
         if rows is not None and len(rows) != last + 1:
@@ -163,9 +161,7 @@ def _received(curve: Curve) -> tuple[tuple[str, Sequence[object] | None], ...]:
 def _cautions(loss: Panel, weights: Panel) -> list[str]:
     cautions: list[str] = []
     if len(_finite(loss.received)) < sum(map(len, loss.received)):
-        cautions.append(
-            "Losses that are zero, negative or not finite have no place on a log scale and leave gaps."
-        )
+        cautions.append("Losses that are zero, negative or not finite have no place on a log scale and leave gaps.")
     if len(_finite(weights.received)) < sum(map(len, weights.received)):
         cautions.append("Weights that are not finite numbers leave gaps.")
     if _beyond(loss) or _beyond(weights):

@@ -52,10 +52,7 @@ class Axis:
         """About five round numbers between low and high."""
         power = 10.0 ** math.floor(math.log10((self.high - self.low) / 5))
         stride = next(power * n for n in (1, 2, 5, 10) if (self.high - self.low) / (power * n) <= 6)
-        return [
-            round(i * stride, 12)
-            for i in range(math.ceil(self.low / stride), math.floor(self.high / stride) + 1)
-        ]
+        return [round(i * stride, 12) for i in range(math.ceil(self.low / stride), math.floor(self.high / stride) + 1)]
 
 
 @dataclass(frozen=True)
@@ -120,24 +117,16 @@ def _y_axis(panel: Panel) -> Markup:
     line = Markup(
         '<path class="grid" d="M0 {0:.1f}H{1}"/><text class="tick y" x="-8" y="{0:.1f}" dy=".32em">{2}</text>'
     )
-    return Markup("").join(
-        line.format(panel.y.place(v), _PLOT_WIDTH, escape(text)) for v, text in panel.ticks
-    )
+    return Markup("").join(line.format(panel.y.place(v), _PLOT_WIDTH, escape(text)) for v, text in panel.ticks)
 
 
 def _x_axis(panel: Panel) -> Markup:
-    mark = Markup(
-        '<path class="axis" d="M{0:.1f} {1}v4"/><text class="tick x" x="{0:.1f}" y="{2}">{3}</text>'
-    )
+    mark = Markup('<path class="axis" d="M{0:.1f} {1}v4"/><text class="tick x" x="{0:.1f}" y="{2}">{3}</text>')
     marks = [
-        mark.format(panel.x.place(t), _PLOT_HEIGHT, _PLOT_HEIGHT + 17, f"{t:g}")
-        for t in panel.x.ticks()
-        if t == int(t)
+        mark.format(panel.x.place(t), _PLOT_HEIGHT, _PLOT_HEIGHT + 17, f"{t:g}") for t in panel.x.ticks() if t == int(t)
     ]
     base = Markup('<path class="axis" d="M0 {0}H{1}"/><text class="tick x" x="{2}" y="{3}">step</text>')
-    return Markup("").join(
-        [base.format(_PLOT_HEIGHT, _PLOT_WIDTH, _PLOT_WIDTH / 2, _PLOT_HEIGHT + 33), *marks]
-    )
+    return Markup("").join([base.format(_PLOT_HEIGHT, _PLOT_WIDTH, _PLOT_WIDTH / 2, _PLOT_HEIGHT + 33), *marks])
 
 
 def _names(panel: Panel) -> Markup:

@@ -208,9 +208,7 @@ def _print_manual(items: Sequence[ManualItem], pen: Pen) -> None:
     empty = [item for item in items if not item.waiting]
     if waiting:
         points = format_points(sum(item.max_score for item in waiting))
-        pen.heading(
-            f"Waiting for a person: {_counted(len(waiting), 'written answer')}, up to {points} points"
-        )
+        pen.heading(f"Waiting for a person: {_counted(len(waiting), 'written answer')}, up to {points} points")
         pen.line(", ".join(dict.fromkeys(item.part for item in waiting)), indent=2)
     if empty:
         pen.heading("Still empty in answers.toml, and worth nothing until written")

@@ -6,6 +6,7 @@ some 490 modules), so that a fork finds it warm. It never loads the reference, a
 
 from __future__ import annotations
 
+import gc
 import os
 
 # One thread: a pool of threads does not survive a fork, and results must not depend on the number of cores.
@@ -52,3 +53,6 @@ def _warm_matplotlib() -> None:
 
 _warm_torch()
 _warm_matplotlib()
+# What is loaded stays: a fork need neither search it for garbage nor copy its pages to do so.
+gc.collect()
+gc.freeze()

@@ -110,9 +110,7 @@ def test_comments_tell_no_answer() -> None:
     assert not numbers & set(re.findall(r"\d+\.\d+", comments))
 
 
-@pytest.mark.skipif(
-    not (ROOT / "student_template" / "answers.toml").is_file(), reason="student_template is not built"
-)
+@pytest.mark.skipif(not (ROOT / "student_template" / "answers.toml").is_file(), reason="student_template is not built")
 def test_template_can_be_read_where_it_is_generated() -> None:
     folder = locations.instructor_folder("student_template")
     assert read_written((folder / "answers.toml").read_bytes()).problem is None
@@ -124,9 +122,7 @@ def test_template_can_be_read_where_it_is_generated() -> None:
 def test_reported_numbers_are_percentages_or_empty() -> None:
     for path, value in leaves(ANSWERS):
         if path[-1] not in {"prompt", "verdict", "source", *TEXTS}:
-            assert value == "" or (
-                isinstance(value, float) and 0 <= value <= 100 and round(value, 2) == value
-            ), path
+            assert value == "" or (isinstance(value, float) and 0 <= value <= 100 and round(value, 2) == value), path
 
 
 def test_names_of_the_reported_numbers() -> None:
@@ -156,14 +152,10 @@ def test_what_was_measured_twice_is_the_same() -> None:
 def test_accuracies_that_the_texts_quote_are_the_reported_ones() -> None:
     float_accuracy = ANSWERS["2a"]["accuracy"]
     assert f"{float_accuracy:.2f} % on these images" in text("measured", "source")
-    assert f"from {float_accuracy:.2f} % to {ANSWERS['2b']['q70']:.2f} %" in text(
-        "2d", "comparison", "answer"
-    )
+    assert f"from {float_accuracy:.2f} % to {ANSWERS['2b']['q70']:.2f} %" in text("2d", "comparison", "answer")
     comment, numbers = text("3b", "comment", "answer"), ANSWERS["3b"]["numbers"]
     drops = [f"{float_accuracy - numbers[f'bits_{bits}']:.2f}" for bits in BITS]
-    falls = (
-        f"{drops[0]} points at 6 bits, {drops[1]} at 5, {drops[2]} at 4, {drops[3]} at 3 and {drops[4]} at 2"
-    )
+    falls = f"{drops[0]} points at 6 bits, {drops[1]} at 5, {drops[2]} at 4, {drops[3]} at 3 and {drops[4]} at 2"
     assert f"falls by {falls} bits" in comment
     assert f"{numbers['bits_2']:.2f} % is no better than chance" in comment
     assert f"at 4 bits, where {drops[2]} points" in text("3c", "comment", "answer")
@@ -182,9 +174,7 @@ def text(*path: str) -> str:
 
 def short(vector: Any) -> str:
     """Weights as the texts write them: up to five decimals, without trailing zeros."""
-    rounded = [
-        f"{value:.5f}".rstrip("0").rstrip(".") for value in np.where(np.abs(vector) < 1e-12, 0, vector)
-    ]
+    rounded = [f"{value:.5f}".rstrip("0").rstrip(".") for value in np.where(np.abs(vector) < 1e-12, 0, vector)]
     return f"({', '.join(rounded)})"
 
 
@@ -240,10 +230,7 @@ def test_1d_l1() -> None:
     answer, runs = text("1d", "lambda", "answer"), [l1(lam) for lam in (0.2, 0.5, 1, 2)]
     assert ", ".join(f"{np.abs(run.weights[-1]).sum():.2f}" for run in runs) in answer
     losses = [f"{run.losses[-1]:.7f}".rstrip("0")[:9] for run in runs]
-    assert (
-        f"L = {runs[0].losses[-1]:.5g}, {losses[1]}, {runs[2].losses[-1]:.6f}, {runs[3].losses[-1]:.5f}"
-        in answer
-    )
+    assert f"L = {runs[0].losses[-1]:.5g}, {losses[1]}, {runs[2].losses[-1]:.6f}, {runs[3].losses[-1]:.5f}" in answer
     assert all(run.weights[1:].all() for run in runs)
     for run, lam in zip(runs[1:], (0.5, 1, 2), strict=True):
         assert np.ptp(run.weights[-40:, 3]) == pytest.approx(2 * 0.02 * lam, rel=0.2)

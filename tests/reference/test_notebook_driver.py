@@ -45,9 +45,7 @@ def code_cells(notebook: Any) -> Iterator[tuple[str, ast.Module]]:
 def lab_functions() -> set[str]:
     """Every public name that a lab file defines."""
     trees = (ast.parse((REFERENCE / f"{lab}.py").read_text(encoding="utf-8")) for lab in LABS)
-    return {
-        node.name for tree in trees for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
-    }
+    return {node.name for tree in trees for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
 
 
 # --- What it contains
@@ -93,9 +91,7 @@ def test_every_lab_name_that_it_uses_exists(notebook: Any) -> None:
 
 def test_every_solver_and_plot_of_lab_1_is_used(notebook: Any) -> None:
     source = "\n".join(cell.source for cell in notebook.cells)
-    solvers = {
-        name for name in lab_functions() if name.endswith("gradient_descent") or name.startswith("plot_")
-    }
+    solvers = {name for name in lab_functions() if name.endswith("gradient_descent") or name.startswith("plot_")}
     assert len(solvers) == 7
     assert all(f"lab1.{name}(" in source for name in solvers)
 
@@ -221,9 +217,7 @@ def test_checkpoints_are_sparse(executed: tuple[Any, Path], name: str) -> None:
 def test_quantized_checkpoint_keeps_the_zeros_it_started_from(executed: tuple[Any, Path]) -> None:
     before = load(executed[1] / "net_after_global_iterative_prune.pt")
     after = load(executed[1] / "quantized_net_after_finetune.pt")
-    pairs = [
-        (prunable_layers(before)[name].weight, layer.weight) for name, layer in prunable_layers(after).items()
-    ]
+    pairs = [(prunable_layers(before)[name].weight, layer.weight) for name, layer in prunable_layers(after).items()]
     assert all(bool((new[old == 0] == 0).all()) for old, new in pairs)
     assert any(bool((new != old).any()) for old, new in pairs)
 

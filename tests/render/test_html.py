@@ -76,18 +76,14 @@ def same(length: int = 41) -> Curve:
 
 
 def full_report() -> Report:
-    checks = [
-        check(f"Property {outcome.value}.", outcome, message=f"because {outcome}") for outcome in Outcome
-    ]
+    checks = [check(f"Property {outcome.value}.", outcome, message=f"because {outcome}") for outcome in Outcome]
     items = (
         ManualItem(part="p1.1", prompt="True or false?", text="False, they hover.", max_score=2),
         ManualItem(part="1b", prompt="Does w converge?", text="", max_score=1),
     )
     bonus = part(check("Levels.", Outcome.PASSED), id="bonus", title="Symmetric", bonus=True)
     note = check("Constant layers.", max_points=0.0, message="aside")
-    return report(
-        part(*checks, note), bonus, manual=items, notes=("Sandbox: rlimits.",), curves=(same(), curve())
-    )
+    return report(part(*checks, note), bonus, manual=items, notes=("Sandbox: rlimits.",), curves=(same(), curve()))
 
 
 def test_page_is_well_formed_and_requests_nothing() -> None:
@@ -143,9 +139,7 @@ def test_failed_parts_are_open_and_passed_ones_closed() -> None:
 
 
 def test_failed_check_shows_all_that_feedback_has() -> None:
-    failed = check(
-        message="See `w[0]`.", expected="[1.0]", received="[0.5]", diagnosis="Halved.", advice="Read."
-    )
+    failed = check(message="See `w[0]`.", expected="[1.0]", received="[0.5]", diagnosis="Halved.", advice="Read.")
     text = render_html(report(part(failed)))
     assert "See <code>w[0]</code>." in text
     assert "<dt>Expected</dt><dd><pre>[1.0]</pre>" in text and "<dt>Received</dt><dd><pre>[0.5]</pre>" in text
@@ -167,9 +161,7 @@ def test_hidden_check_is_marked_and_shows_its_title_only() -> None:
 
 
 def test_hostile_text_stays_text() -> None:
-    bad = check(
-        HOSTILE, message=HOSTILE, expected=HOSTILE, received=HOSTILE, diagnosis=HOSTILE, advice=HOSTILE
-    )
+    bad = check(HOSTILE, message=HOSTILE, expected=HOSTILE, received=HOSTILE, diagnosis=HOSTILE, advice=HOSTILE)
     items = tuple(ManualItem(part="1a", prompt=HOSTILE, text=text, max_score=1) for text in (HOSTILE, ""))
     text = render_html(
         report(
@@ -296,9 +288,7 @@ def test_a_run_that_blows_up_is_cut_off_and_spares_the_rest() -> None:
 
 @pytest.mark.parametrize("rows", [[], [[]], [[0.0]], [[0.0, 0.0]] * 3])
 def test_degenerate_runs_are_drawn(rows: list[list[float]]) -> None:
-    flat = Curve(
-        title="t", expected_weights=rows, expected_losses=[0.0] * len(rows), weights=[[1.0]], losses=[]
-    )
+    flat = Curve(title="t", expected_weights=rows, expected_losses=[0.0] * len(rows), weights=[[1.0]], losses=[])
     Page(render_html(report(curves=(flat,))))
 
 

@@ -44,17 +44,13 @@ def flat(text: str) -> str:
 
 
 def every_outcome() -> Report:
-    checks = [
-        check(f"Property {outcome.value}.", outcome, message=f"because {outcome}") for outcome in Outcome
-    ]
+    checks = [check(f"Property {outcome.value}.", outcome, message=f"because {outcome}") for outcome in Outcome]
     note = check("Constant layers.", Outcome.FAILED, max_points=0.0, message="NaN for a constant layer")
     items = (
         ManualItem(part="p1.1", prompt="True or false?", text="False, they hover.", max_score=2),
         ManualItem(part="1b", prompt="Does w converge to an optimal solution? " * 5, text="", max_score=1),
     )
-    bonus = part(
-        check("Levels.", Outcome.PASSED, points=5.0, max_points=5.0), id="bonus", title="Sym", bonus=True
-    )
+    bonus = part(check("Levels.", Outcome.PASSED, points=5.0, max_points=5.0), id="bonus", title="Sym", bonus=True)
     return report(part(*checks, note, manual_max=2.0), bonus, manual=items, notes=("Sandbox: rlimits.",))
 
 
@@ -77,9 +73,7 @@ def test_errors_come_before_failures_and_are_the_graders_fault() -> None:
 
 
 def test_failed_check_shows_all_that_feedback_has() -> None:
-    failed = check(
-        message="Wrong at `w[0]`.", expected="[1.0]", received="[0.5]", diagnosis="Halved.", advice="L."
-    )
+    failed = check(message="Wrong at `w[0]`.", expected="[1.0]", received="[0.5]", diagnosis="Halved.", advice="L.")
     text = shown(report(part(failed)))
     for piece in ("Gradient is exact.", "Wrong at `w[0]`.", "expected  [1.0]", "received  [0.5]"):
         assert piece in text
@@ -97,18 +91,11 @@ def test_shared_message_keeps_each_checks_own_values() -> None:
     pair = [check(f"Layer {i}.", message="Zeros came back.", received=f"sparsity 0.{i}") for i in (1, 2)]
     text = shown(report(part(*pair)))
     assert text.count("Zeros came back.") == 1
-    assert (
-        text.index("Layer 1.")
-        < text.index("sparsity 0.1")
-        < text.index("Layer 2.")
-        < text.index("sparsity 0.2")
-    )
+    assert text.index("Layer 1.") < text.index("sparsity 0.1") < text.index("Layer 2.") < text.index("sparsity 0.2")
 
 
 def test_hidden_check_shows_its_title_only() -> None:
-    text = shown(
-        report(part(check(hidden=True, message="seed 7", expected="42", diagnosis="why", advice="do")))
-    )
+    text = shown(report(part(check(hidden=True, message="seed 7", expected="42", diagnosis="why", advice="do"))))
     assert "Gradient is exact. (hidden check)" in text
     assert not any(secret in text for secret in ("seed 7", "42", "Why", "Advice"))
 
@@ -126,11 +113,7 @@ def test_timeout_is_told_apart_from_a_wrong_answer() -> None:
 
 def test_notes_are_apart_and_never_scored() -> None:
     text = shown(every_outcome())
-    assert (
-        text.index("What to mend")
-        < text.index("Notes, never scored")
-        < text.index("NaN for a constant layer")
-    )
+    assert text.index("What to mend") < text.index("Notes, never scored") < text.index("NaN for a constant layer")
     only_note = shown(report(part(check(outcome=Outcome.PASSED), check(max_points=0.0, message="aside"))))
     assert "Every automatic check passed." in only_note and "aside" in only_note
 
@@ -147,9 +130,7 @@ def test_report_notes_come_last() -> None:
 
 
 def test_hostile_text_is_shown_and_steers_nothing() -> None:
-    bad = check(
-        HOSTILE, message=HOSTILE, expected=HOSTILE, received=HOSTILE, diagnosis=HOSTILE, advice=HOSTILE
-    )
+    bad = check(HOSTILE, message=HOSTILE, expected=HOSTILE, received=HOSTILE, diagnosis=HOSTILE, advice=HOSTILE)
     item = ManualItem(part="1a", prompt=HOSTILE, text="", max_score=1)
     text = shown(report(part(bad, title=HOSTILE), submission=HOSTILE, notes=(HOSTILE,), manual=(item,)))
     assert not set(text) & set("\x1b\x07\x9b\u202e\u202c")
@@ -193,16 +174,12 @@ def test_no_colour_and_dumb_terminals_get_no_escapes(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("width", [30, 60, 80, 120])
 def test_no_line_is_wider_than_the_console(width: int) -> None:
     long = check("x" * 200, message="y" * 300, expected="z" * 300)
-    text = shown(
-        report(part(long, title="t" * 90), *every_outcome().parts, submission="s" * 150), width=width
-    )
+    text = shown(report(part(long, title="t" * 90), *every_outcome().parts, submission="s" * 150), width=width)
     assert max(map(len, text.splitlines())) <= width
 
 
 def test_a_flood_of_output_is_cut() -> None:
-    text = shown(
-        report(part(check(message="\n".join(f"line {i}" for i in range(500)), expected="9" * 50_000)))
-    )
+    text = shown(report(part(check(message="\n".join(f"line {i}" for i in range(500)), expected="9" * 50_000))))
     assert "line 19" in text and "line 20" not in text
     assert len(text) < 4000
 
@@ -255,8 +232,6 @@ def test_names_in_a_wide_summary_are_whole() -> None:
     assert "trimmed_by_gradient_twice" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("points", "text"), [(2.0, "2"), (0.5, "0.5"), (1 / 3, "0.33"), (10.0, "10"), (0.0, "0")]
-)
+@pytest.mark.parametrize(("points", "text"), [(2.0, "2"), (0.5, "0.5"), (1 / 3, "0.33"), (10.0, "10"), (0.0, "0")])
 def test_points_are_short(points: float, text: str) -> None:
     assert format_points(points) == text
