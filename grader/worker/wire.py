@@ -54,13 +54,13 @@ def send(sock: socket.socket, message: Message, limits: Limits | None = None) ->
         WireError: an array has a dtype that does not cross, or the message is over ``limits``.
     """
     limits = limits or Limits()
-    arrays = {name: np.asarray(a, order="C") for name, a in message.arrays.items()}
-    for name, array in arrays.items():
+    for name, array in message.arrays.items():
         if array.dtype.char not in _DTYPES:
             raise WireError(f"{name} has dtype {array.dtype}, which does not cross the wire")
-    size = sum(array.nbytes for array in arrays.values())
+    size = sum(array.nbytes for array in message.arrays.values())
     if size > limits.payload:
         raise WireError(f"the answer takes {size >> 20} MiB; at most {limits.payload >> 20} MiB are accepted")
+    arrays = {name: np.asarray(a, order="C") for name, a in message.arrays.items()}
     header = json.dumps(dict(message.header)).encode()
     if len(header) > limits.header:
         raise WireError(f"the answer's text takes {len(header)} bytes; at most {limits.header} are accepted")

@@ -26,6 +26,16 @@ from tests.conftest import ROOT
 ROUNDS = 5
 
 
+IMPORTS = [sys.executable, "-c", "import torch, torchvision, pytest"]
+IMPORT_SECONDS = 2.05  # what the imports took on the machine on which the limits below were set
+
+
+@pytest.fixture
+def slowness() -> float:
+    """How much slower this machine is at this moment than the one on which the limits were set."""
+    return statistics.median(_seconds(IMPORTS) for _ in range(ROUNDS)) / IMPORT_SECONDS
+
+
 def _seconds(command: list[str]) -> float:
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
@@ -35,12 +45,11 @@ def _seconds(command: list[str]) -> float:
 def test_a_cold_check_takes_at_most_twice_the_imports(benchmark: BenchmarkFixture) -> None:
     """A whole ``grader check reference`` against ``import torch, torchvision, pytest``."""
     check = [sys.executable, "-c", "from grader.cli import main; main()", "check", "reference", "--json", "-"]
-    imports = [sys.executable, "-c", "import torch, torchvision, pytest"]
-    _seconds(imports)
+    _seconds(IMPORTS)
     _seconds(check)
     baseline = []
     benchmark.pedantic(
-        lambda: _seconds(check), setup=lambda: baseline.append(_seconds(imports)), rounds=ROUNDS, iterations=1
+        lambda: _seconds(check), setup=lambda: baseline.append(_seconds(IMPORTS)), rounds=ROUNDS, iterations=1
     )
     ratio = benchmark.stats.stats.median / statistics.median(baseline)
     benchmark.extra_info["ratio to imports"] = round(ratio, 2)
@@ -66,7 +75,11 @@ def worker_seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
 
 
 def test_a_warm_check_takes_little_processor_time(
-    benchmark: BenchmarkFixture, grader: Grader, reference: Submission, worker_seconds: Callable[[], float]
+    benchmark: BenchmarkFixture,
+    grader: Grader,
+    reference: Submission,
+    worker_seconds: Callable[[], float],
+    slowness: float,
 ) -> None:
     """Judge, worker and evaluator together, for all labs."""
     grader.grade(reference)
@@ -81,8 +94,9 @@ def test_a_warm_check_takes_little_processor_time(
     spent = [time.process_time() - judge, worker_seconds() - workers, evaluated() - measured]
     each = [seconds / ROUNDS for seconds in spent]
     benchmark.extra_info["cpu seconds: judge, worker, evaluator"] = [round(s, 3) for s in each]
-    print(f"\nwarm check: {sum(each):.2f} s of CPU (judge, worker, evaluator: {', '.join(f'{s:.2f}' for s in each)})")
-    assert sum(each) <= 0.6
+    parts = ", ".join(f"{seconds:.2f}" for seconds in each)
+    print(f"\nwarm check: {sum(each):.2f} s of CPU (judge, worker, evaluator: {parts}), slowness {slowness:.2f}")
+    assert sum(each) <= 0.6 * slowness
 
 
 def _wait_for_change(path: Path, before: int) -> None:
@@ -92,7 +106,7 @@ def _wait_for_change(path: Path, before: int) -> None:
         time.sleep(0.002)
 
 
-def test_watch_answers_soon_after_a_save(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+def test_watch_answers_soon_after_a_save(benchmark: BenchmarkFixture, tmp_path: Path, slowness: float) -> None:
     """From the save of Lab 1 to the new report on disk."""
     work, result = tmp_path / "work", tmp_path / "report.json"
     shutil.copytree(ROOT / "reference", work, ignore=shutil.ignore_patterns("__pycache__"))
@@ -115,5 +129,5 @@ def test_watch_answers_soon_after_a_save(benchmark: BenchmarkFixture, tmp_path: 
         finally:
             process.kill()
     assert json.loads(result.read_text())["score"] == 84
-    print(f"\nwatch: {benchmark.stats.stats.median * 1000:.0f} ms after the save")
-    assert benchmark.stats.stats.median <= 0.3
+    print(f"\nwatch: {benchmark.stats.stats.median * 1000:.0f} ms after the save, slowness {slowness:.2f}")
+    assert benchmark.stats.stats.median <= 0.3 * slowness
