@@ -16,7 +16,7 @@ from grader.cases import Arrays
 from grader.errors import CheckFailed, GraderError
 from grader.oracle import goldens_for
 from grader.report import CheckReport, Curve, Outcome, PartReport, Report
-from grader.run_checks import Ending, run_checks
+from grader.run_checks import CheckRunner, Ending
 from grader.session import Answer, Evaluator, Interview, Session
 from grader.submission import Submission, stage
 from grader.worker.host import start_server
@@ -47,6 +47,7 @@ class Grader:
     def __init__(self, assignment: Assignment, *, show_hidden: bool = False, method: str | None = None) -> None:
         start_server()
         self._assignment = assignment
+        self._checks = CheckRunner(assignment)
         self._show_hidden = show_hidden
         self._method = method
         self._pristine = locations.pristine()
@@ -87,7 +88,7 @@ class Grader:
         written = read_written(submission.files.get(FILE))
         goldens = self._goldens
         session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
-        endings = run_checks(session, self._assignment, chosen)
+        endings = self._checks.run(session, chosen)
         parts = tuple(self._part(self._assignment.parts[part], endings) for part in chosen)
         if absent := [part.title for part in parts if not part.checks]:
             notes.append(f"Only your instructor's checks see: {', '.join(absent)}.")

@@ -16,7 +16,7 @@ from grader.errors import AssignmentError, CheckFailed, CheckTimedOut, GraderErr
 from grader.report import Outcome
 from grader.session import Session
 
-__all__ = ["Ending", "run_checks"]
+__all__ = ["CheckRunner", "Ending"]
 
 _CHECKS = Path(__file__).resolve().parent / "checks"
 _PREFIX = "check_"
@@ -25,6 +25,7 @@ _ISOLATED = ("--noconftest", "--disable-plugin-autoload", f"--rootdir={_CHECKS}"
 _UNUSED = ("terminal", "cacheprovider", "capture", "doctest", "faulthandler", "junitxml", "logging", "pastebin",
            "stepwise", "threadexception", "tmpdir", "unittest", "unraisableexception", "warnings")  # fmt: skip
 _NAMES = ("-opython_files=*.py", f"-opython_functions={_PREFIX}*", "-opython_classes=", "--import-mode=append")
+_OPTIONS = (*_ISOLATED, *(f"-pno:{name}" for name in _UNUSED), *_NAMES, "--assert=plain")
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,11 @@ class Ending:
 class _Plugin:
     """Chooses the checks of the rubric, gives them the session, and notes their endings."""
 
-    def __init__(self, session: Session, assignment: Assignment, chosen: frozenset[str]) -> None:
+    def __init__(self, session: Session, chosen: frozenset[str]) -> None:
         self._session = session
-        self._assignment = assignment
         self._chosen = chosen
         self.endings: dict[str, Ending] = {}
-        self.found: set[str] = set()
+        self.files: dict[str, str] = {}
 
     @pytest.fixture
     def session(self) -> Session:
@@ -53,7 +53,7 @@ class _Plugin:
         return self._session
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.found = {_name(item) for item in items}
+        self.files = {_name(item): str(item.path) for item in items}
         items[:] = [item for item in items if _name(item) in self._chosen]
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -96,29 +96,39 @@ def _ending(title: str, error: BaseException) -> Ending:
     return Ending(title, Outcome.ERROR, message=f"{type(error).__name__}: {error}"[:500])
 
 
-def run_checks(session: Session, assignment: Assignment, parts: Iterable[str]) -> Mapping[str, Ending]:
-    """Run every check of ``parts``; the endings by name.
+class CheckRunner:
+    """Runs checks again and again; from the second time on it collects only the files that are needed.
 
-    Raises:
-        AssignmentError: the rubric names a check that does not exist, or a check exists without a part.
-        GraderError: pytest could not run them.
+    Args:
+        assignment: the rubric.
     """
-    chosen = frozenset(name for part in parts for name in assignment.parts[part].weights)
-    plugin = _Plugin(session, assignment, chosen)
-    files = [str(path) for path in _check_files()]
-    with _clean_environment():
-        code = pytest.main(
-            [*_ISOLATED, *(f"-pno:{name}" for name in _UNUSED), *_NAMES, "--assert=plain", *files],
-            plugins=[plugin],
-        )
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise GraderError(f"the checks could not be run: pytest ended with {code!r}")
-    _require_known(plugin.found, assignment)
-    return plugin.endings
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._files: Mapping[str, str] = {}
+
+    def run(self, session: Session, parts: Iterable[str]) -> Mapping[str, Ending]:
+        """Run every check of ``parts``; the endings by name.
+
+        Raises:
+            AssignmentError: the rubric names a check that does not exist, or a check exists without a part.
+            GraderError: pytest could not run them.
+        """
+        chosen = frozenset(name for part in parts for name in self._assignment.parts[part].weights)
+        plugin = _Plugin(session, chosen)
+        known = {file for name, file in self._files.items() if name in chosen}
+        with _clean_environment():
+            code = pytest.main([*_OPTIONS, *sorted(known or _check_files())], plugins=[plugin])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+            raise GraderError(f"the checks could not be run: pytest ended with {code!r}")
+        if not self._files:
+            _require_known(set(plugin.files), self._assignment)
+            self._files = plugin.files
+        return plugin.endings
 
 
-def _check_files() -> list[Path]:
-    return [path for folder in (_CHECKS, _CHECKS / "hidden") for path in sorted(folder.glob("*.py"))]
+def _check_files() -> list[str]:
+    return [str(path) for folder in (_CHECKS, _CHECKS / "hidden") for path in sorted(folder.glob("*.py"))]
 
 
 def _require_known(found: set[str], assignment: Assignment) -> None:
