@@ -38,16 +38,16 @@ class Term(_Model):
     learning_rate: Positive
     steps: Count
     top_k: Count
-    l1_lambdas: tuple[Positive, ...]
-    proximal_lambdas: tuple[Positive, ...]
-    trimmed_lambdas: tuple[Positive, ...]
+    l1_lambdas: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    proximal_lambdas: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    trimmed_lambdas: Annotated[tuple[Positive, ...], Field(min_length=1)]
     trimmed_n_penalized: Count
-    one_shot_sparsities: tuple[Percent, ...]
+    one_shot_sparsities: Annotated[tuple[Percent, ...], Field(min_length=1)]
     target_sparsity: Percent
     epochs: Count
     ramp_epochs: Count
-    bits: tuple[Bits, ...]
-    finetuned_bits: tuple[Bits, ...]
+    bits: Annotated[tuple[Bits, ...], Field(min_length=2)]
+    finetuned_bits: Annotated[tuple[Bits, ...], Field(min_length=2)]
 
 
 class QuickThresholds(_Model):
@@ -126,9 +126,10 @@ class Assignment(_Model):
             raise ValueError("term.ramp_epochs is larger than term.epochs: the ramp would not reach its target")
         return self
 
-    def part_of(self, check: str) -> Part | None:
-        """The part to which a check belongs."""
-        return next((part for part in self.parts.values() if check in part.weights), None)
+    @property
+    def hidden_checks(self) -> set[str]:
+        """The checks whose cases students do not see."""
+        return {name for part in self.parts.values() for name in part.hidden}
 
 
 def load_assignment(path: Path) -> Assignment:

@@ -6,6 +6,9 @@ Heavy imports wait inside the commands, so that the fork server can warm up besi
 from __future__ import annotations
 
 import json
+import math
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -46,6 +49,7 @@ AssignmentOption = Annotated[
 
 def main() -> None:
     """Run the command line; errors meant for a person are one sentence."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave through the cleaning up
     try:
         app()
     except StaleOutput as error:
@@ -58,6 +62,10 @@ def main() -> None:
         if not (error.name or "").startswith("grader."):
             raise
         _stop("this command needs the instructor's checkout, not the student's kit", UNUSABLE)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        _stop(f"The grader itself failed, which is no fault of the submission: {error}", GRADER_FAULT)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -106,6 +114,8 @@ def check(
     """Grade one submission and explain every point that it did not get."""
     from grader.worker.host import start_server
 
+    if min_score is not None and not math.isfinite(min_score):
+        raise GraderError(f"--min-score is {min_score}, but must be a number of points")
     if not path.exists():
         raise UnusableSubmission(f"{path} does not exist: give a directory, a zip or a notebook")
     start_server()

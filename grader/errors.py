@@ -45,7 +45,7 @@ class CheckFailed(GraderError):
     """A property of a student's answer does not hold.
 
     ``expected`` and ``received`` are short renderings of a few numbers; ``advice`` says what to read or try.
-    ``harmless`` means that the message gives nothing of a hidden case away, such as a function that is not written.
+    ``harmless`` means that the judge's own words give nothing of a hidden case away.
     """
 
     def __init__(

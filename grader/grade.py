@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -86,10 +86,13 @@ class Grader:
 
     def _report(self, submission: Submission, interview: Interview, chosen: list[str], notes: list[str]) -> Report:
         written = read_written(submission.files.get(FILE))
+        notes += written.complaints()
         goldens = self._goldens
         session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
         endings = self._checks.run(session, chosen)
-        parts = tuple(self._part(self._assignment.parts[part], endings) for part in chosen)
+        # A hidden check may say what a public one has said too: that a function is missing, or still to be written.
+        known = {e.failure.message for n, e in endings.items() if e.failure and n not in self._assignment.hidden_checks}
+        parts = tuple(self._part(self._assignment.parts[part], endings, known) for part in chosen)
         if absent := [part.title for part in parts if not part.checks]:
             notes.append(f"Only your instructor's checks see: {', '.join(absent)}.")
         manual = manual_items(self._assignment, self._template, written)
@@ -104,14 +107,14 @@ class Grader:
             curves=tuple(_curves(session)),
         )
 
-    def _part(self, part: Part, endings: Mapping[str, Ending]) -> PartReport:
+    def _part(self, part: Part, endings: Mapping[str, Ending], known: Set[str]) -> PartReport:
         """The part's automatic points, shared by weight among its checks that ran."""
         ran = {name: weight for name, weight in part.weights.items() if name in endings}
         total = sum(map(Fraction, ran.values()))
         checks = []
         for name, weight in ran.items():
             worth = Fraction(part.automatic) * Fraction(weight) / total if total else Fraction(0)
-            checks.append(self._check(name, endings[name], worth, part))
+            checks.append(self._check(name, endings[name], worth, part, known))
         earned = sum(
             Fraction(part.automatic) * Fraction(weight) / total
             for name, weight in ran.items()
@@ -127,9 +130,10 @@ class Grader:
             checks=tuple(checks),
         )
 
-    def _check(self, name: str, ending: Ending, worth: Fraction, part: Part) -> CheckReport:
+    def _check(self, name: str, ending: Ending, worth: Fraction, part: Part, known: Set[str]) -> CheckReport:
         hidden, failure = name in part.hidden, ending.failure
-        silent = hidden and not self._show_hidden and not (failure is not None and failure.harmless)
+        tells_nothing = failure is not None and (failure.harmless or failure.message in known)
+        silent = hidden and not self._show_hidden and not tells_nothing
         shown = None if silent else failure
         return CheckReport(
             name=name,

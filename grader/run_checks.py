@@ -119,6 +119,8 @@ class CheckRunner:
         known = {file for name, file in self._files.items() if name in chosen}
         with _clean_environment():
             code = pytest.main([*_OPTIONS, *sorted(known or _check_files())], plugins=[plugin])
+        if code == pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
             raise GraderError(f"the checks could not be run: pytest ended with {code!r}")
         if not self._files:

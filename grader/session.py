@@ -86,7 +86,7 @@ class Interview:
         Raises:
             CheckFailed: the student's code has no usable answer.
             CheckTimedOut: it has none before the deadline.
-            InternalError: the probe itself failed.
+            InternalError: no process could be started.
         """
         if self._seconds > self._limits.submission_seconds:
             raise CheckTimedOut(f"this submission has used up its {self._limits.submission_seconds:g} seconds")
@@ -126,10 +126,7 @@ def _unpack(header: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any
     if status == "failed":
         frames = header.get("frames")
         trace = "\n".join(str(frame)[:300] for frame in frames[:8]) if isinstance(frames, list) else ""
-        harmless = header.get("kind") in ("unwritten", "missing", "import")
-        raise CheckFailed(message, received=trace or None, harmless=harmless)
-    if status == "fault":
-        raise InternalError(f"a probe failed: {message}")
+        raise CheckFailed(message, received=trace or None)
     raise CheckFailed("your code broke the process that runs it: its answer makes no sense")
 
 

@@ -74,7 +74,8 @@ def stage(submission: Submission, pristine: Path, into: Path) -> tuple[str, ...]
 
 def _name(path: Path) -> str:
     path = path.resolve()
-    return (path.name if path.is_dir() else path.stem) or "submission"
+    name = (path.name if path.is_dir() else path.stem) or "submission"
+    return name.encode("utf-8", "replace").decode()  # a name that is not UTF-8 would break every report
 
 
 def _pristine_file(pristine: Path, name: str) -> bytes:
@@ -141,7 +142,20 @@ def _take_files(entries: list[Entry], templates: Mapping[str, bytes], notes: lis
         *note("Replaced by the provided version", changed),
         *note(f"Not taken, since only {_NAMES} are graded", others),
     ]
-    return {name: entry.read(_MAX_FILE) for name, entry in chosen.items() if name in EDITABLE}
+    return _read({name: entry for name, entry in chosen.items() if name in EDITABLE}, len(entries) == 1, notes)
+
+
+def _read(chosen: Mapping[str, Entry], is_all: bool, notes: list[str]) -> dict[str, bytes]:
+    """The files' contents; one that cannot be read costs its own checks only, unless it is all there is."""
+    files = {}
+    for name, entry in chosen.items():
+        try:
+            files[name] = entry.read(_MAX_FILE)
+        except UnusableSubmission as error:
+            if is_all:
+                raise
+            notes.append(str(error))
+    return files
 
 
 def _differs(entry: Entry, template: bytes) -> bool:

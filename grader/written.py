@@ -24,14 +24,28 @@ class Written:
     tables: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
 
+    def complaints(self) -> list[str]:
+        """What a student should know at once, since verdicts and texts are graded elsewhere: sentences."""
+        if self.problem is not None:
+            return [f"{self.problem}: none of its answers count."]
+        verdicts = {part: table["verdict"] for part, table in self.tables.items() if _has_verdict(table)}
+        wrong = [
+            part for part, verdict in verdicts.items() if str(verdict).strip().lower() not in ("", "true", "false")
+        ]
+        return [f'The verdict of {part} in {FILE} is neither "true" nor "false".' for part in wrong]
+
     def text(self, part: str, key: str) -> str:
         """A field of a part's own table, stripped; empty if it is missing or a placeholder."""
         table = self.tables.get(part)
         return _meaningful(table.get(key)) if isinstance(table, dict) else ""
 
 
+def _has_verdict(table: object) -> bool:
+    return isinstance(table, dict) and isinstance(table.get("verdict"), (str, bool))
+
+
 def _meaningful(value: object) -> str:
-    text = str(value).strip() if isinstance(value, (str, int, float, bool)) else ""
+    text = value.strip() if isinstance(value, str) else repr(value) if isinstance(value, (float, bool)) else ""
     return "" if text.lower().strip(" .!") in _PLACEHOLDERS or not text.strip(" .-_?!") else text
 
 
@@ -41,7 +55,7 @@ def read_written(data: bytes | None) -> Written:
         return Written(problem=f"{FILE} is not in the submission")
     try:
         return Written(tomllib.loads(data.decode("utf-8-sig")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of thousands of digits
         return Written(problem=f"{FILE} is not valid TOML: {str(error)[:200]}")
 
 

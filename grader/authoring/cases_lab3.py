@@ -43,20 +43,22 @@ def _degenerate() -> Iterator[Case]:
         yield _ste(f"degenerate/{name}", w, 3)
 
 
-def _conv(name: str, kernel: int, stride: int, padding: int, size: int, seed: int) -> Case:
-    options = {"in_channels": 6, "out_channels": 8, "kernel_size": kernel, "stride": stride, "padding": padding}
-    out = (size + 2 * padding - kernel) // stride + 1
-    shape = (8, 6, kernel, kernel)
+def _conv(name: str, kernel: int, stride: int, padding: int, size: int, seed: int, **more: Any) -> Case:
+    """One layer; ``more`` are options such as dilation, groups and symmetric."""
+    options = {"in_channels": 6, "out_channels": 8, "kernel_size": kernel, "stride": stride, "padding": padding, **more}
+    reach = (kernel - 1) * more.get("dilation", 1) + 1
+    out = (size + 2 * padding - reach) // stride + 1
+    shape = (8, 6 // more.get("groups", 1), kernel, kernel)
     random = np.random.default_rng(seed)
     inputs = {
         "x": random.normal(size=(2, 6, size, size)).astype(np.float32),
         "weight": _tensor(seed + 1, 0.3, -0.5, 0.8, shape),
         "weight2": _tensor(seed + 2, 0.3, -0.9, 0.4, shape),
     }
-    return _layer(f"conv/{name}", "FP_Conv", options, (2, 8, out, out), inputs)
+    return _layer(name, "FP_Conv", options, (2, 8, out, out), inputs)
 
 
-def _linear(seed: int) -> Case:
+def _linear(name: str, seed: int, **more: Any) -> Case:
     random = np.random.default_rng(seed)
     inputs = {
         "x": random.normal(size=(5, 12)).astype(np.float32),
@@ -64,12 +66,12 @@ def _linear(seed: int) -> Case:
         "weight2": _tensor(seed + 2, 0.3, -0.9, 0.4, (10, 12)),
         "bias": random.normal(size=10).astype(np.float32),
     }
-    return _layer("linear", "FP_Linear", {"in_features": 12, "out_features": 10}, (5, 10), inputs)
+    return _layer(name, "FP_Linear", {"in_features": 12, "out_features": 10, **more}, (5, 10), inputs)
 
 
-def _layer(name: str, kind: str, options: dict[str, int], output: tuple[int, ...], inputs: Arrays) -> Case:
+def _layer(name: str, kind: str, options: dict[str, Any], output: tuple[int, ...], inputs: Arrays) -> Case:
     params = {"class": kind, "options": {**options, "Nbits": 3}, "output_shape": list(output)}
-    return Case(id=f"lab3/layer/{name}", probe="lab3.layer", module="FP_layers", params=params, inputs=inputs)
+    return Case(id=f"lab3/{name}", probe="lab3.layer", module="FP_layers", params=params, inputs=inputs)
 
 
 def _by_bits(name: str, tiny: Arrays, bits: tuple[int, ...], stand_in: bool) -> Case:
@@ -112,10 +114,13 @@ def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _ste("none", _tensor(81, 0.4, -0.6, 0.9), None)
     yield _ste("zero", _tensor(82, 0.4, -0.6, 0.9), 0)
     yield from _degenerate()
-    yield _conv("same", 3, 1, 1, 6, 90)
-    yield _conv("strided", 3, 2, 1, 7, 100)
-    yield _conv("shortcut", 1, 2, 0, 6, 110)
-    yield _linear(120)
+    yield _conv("layer/conv/same", 3, 1, 1, 6, 90)
+    yield _conv("layer/conv/strided", 3, 2, 1, 7, 100)
+    yield _conv("layer/conv/shortcut", 1, 2, 0, 6, 110)
+    yield _conv("layer/conv/dilated_in_groups", 3, 1, 2, 7, 170, dilation=2, groups=2)
+    yield _linear("layer/linear", 120)
+    yield _conv("symmetric_layer/conv", 3, 1, 1, 6, 180, symmetric=True)
+    yield _linear("symmetric_layer/linear", 190, symmetric=True)
     some = tuple(sorted({max(term.bits), sorted(term.bits)[1], min(term.bits)}, reverse=True))
     yield _by_bits("stand_in", tiny, some, True)
     yield _by_bits("own", tiny, some, False)

@@ -85,6 +85,7 @@ def sign_error(X, y, w, lr):
         "proximal_on_other_problems",
         "trimmed_trajectory",
         "trimmed_on_other_problems",
+        "gradient_descent_losses",
     ),
 )
 def step_in_place(X, y, w, lr):
@@ -245,6 +246,8 @@ def minus_zero_is_everything(w, k):
         "projected_trajectory",
         "projection_edge_cases",
         "projected_on_other_problems",
+        "projected_is_sparse_at_every_step",
+        "projected_losses",
     ),
 )
 def integers_truncate(w, k):
@@ -413,6 +416,7 @@ def hard_threshold(w, threshold):
         "trimmed_zeros_are_exact",
         "trimmed_threshold_edge_cases",
         "trimmed_on_other_problems",
+        "trimmed_threshold_spares_the_largest",
     ),
 )
 def only_clips(w, threshold):

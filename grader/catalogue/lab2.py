@@ -102,6 +102,7 @@ def percentage_taken_as_fraction(layer, q=70.0):
         "layers_of_other_shapes",
         "iterative_follows_the_ramp",
         "iterative_freezes_after_the_ramp",
+        "iterative_lets_weights_recover",
     ),
 )
 def percentile_of_signed_weights(layer, q=70.0):
@@ -307,11 +308,11 @@ def ignores_the_prune_flag(net, trainloader, criterion, optimizer, prune=True):
 @misconception(
     "lab2_pruning.finetune_after_prune",
     fails=(
-        "finetune_heals",
         "finetune_trains_the_rest",
         "finetune_without_mask_recovers",
         "finetune_another_network",
         "iterative_lets_weights_recover",
+        "finetune_keeps_zeros",
     ),
     may_fail=("iterative_keeps_accuracy",),
 )

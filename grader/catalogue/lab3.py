@@ -153,6 +153,8 @@ def half_of_the_levels(ctx, w, bit, symmetric=False):
         "qat_regains_accuracy",
         "symmetric_levels",
         "symmetric_on_other_tensors",
+        "ste_evenly_spaced",
+        "ste_rounds_to_nearest",
     ),
     may_fail=("qat_of_a_sparse_network_regains_accuracy",),
 )
@@ -227,12 +229,7 @@ def offset_forgotten(ctx, w, bit, symmetric=False):
 
 @misconception(
     "FP_layers.STE.forward",
-    fails=(
-        "ste_keeps_zeros",
-        "ste_on_other_tensors",
-        "symmetric_rounds_to_nearest",
-        "symmetric_on_other_tensors",
-    ),
+    fails=("ste_keeps_zeros", "ste_on_other_tensors", "symmetric_rounds_to_nearest", "symmetric_on_other_tensors"),
     may_fail=("qat_of_a_sparse_network_regains_accuracy",),
 )
 def mask_missing(ctx, w, bit, symmetric=False):
@@ -351,10 +348,7 @@ def range_per_channel(ctx, w, bit, symmetric=False):
         "symmetric_around_zero",
         "symmetric_on_other_tensors",
     ),
-    may_fail=(
-        "qat_regains_accuracy",
-        "qat_of_a_sparse_network_regains_accuracy",
-    ),
+    may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy"),
 )
 def levels_at_quantiles(ctx, w, bit, symmetric=False):
     """A codebook at the weights' quantiles shares values but is not fixed-point: its levels are not evenly
@@ -380,10 +374,7 @@ def levels_at_quantiles(ctx, w, bit, symmetric=False):
         "fp_layers_follow_training",
         "ste_gradient_on_other_tensors",
     ),
-    may_fail=(
-        "qat_regains_accuracy",
-        "qat_of_a_sparse_network_regains_accuracy",
-    ),
+    may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy"),
 )
 def gradient_of_rounding(ctx, g):
     """The true derivative of rounding is zero, and nothing would ever train; the estimator takes
@@ -441,6 +432,7 @@ def gradient_masked():
         "network_is_quantized",
         "qat_regains_accuracy",
         "qat_of_a_sparse_network_regains_accuracy",
+        "symmetric_reaches_the_layers",
     ),
 )
 def float_convolution(self, x):
@@ -451,14 +443,8 @@ def float_convolution(self, x):
 
 @misconception(
     "FP_layers.FP_Conv.forward",
-    fails=(
-        "fp_conv_forward",
-        "fp_layers_follow_training",
-    ),
-    may_fail=(
-        "qat_regains_accuracy",
-        "qat_of_a_sparse_network_regains_accuracy",
-    ),
+    fails=("fp_conv_forward", "fp_layers_follow_training"),
+    may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy"),
 )
 def stride_forgotten(self, x):
     """The convolution needs the layer's stride and padding, not `F.conv2d`'s defaults."""
@@ -469,10 +455,7 @@ def stride_forgotten(self, x):
 @misconception(
     "FP_layers.FP_Conv.forward",
     fails=("fp_layers_follow_training",),
-    may_fail=(
-        "qat_regains_accuracy",
-        "qat_of_a_sparse_network_regains_accuracy",
-    ),
+    may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy"),
 )
 def gradient_detached(self, x):
     """`.data` cuts the gradient off, so that the float weight never trains: give STE.apply the parameter
@@ -502,10 +485,7 @@ def float_weight_overwritten(self, x):
 @misconception(
     "FP_layers.FP_Conv.forward",
     fails=("fp_layers_follow_training",),
-    may_fail=(
-        "qat_regains_accuracy",
-        "qat_of_a_sparse_network_regains_accuracy",
-    ),
+    may_fail=("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy"),
 )
 def quantized_once(self, x):
     """The weight is quantized in the first pass only; later passes do not follow it as it trains."""
@@ -520,6 +500,7 @@ def quantized_once(self, x):
     fails=(
         "fp_linear_forward",
         "fp_layers_follow_training",
+        "symmetric_reaches_the_layers",
     ),
 )
 def bias_forgotten(self, x):
@@ -662,6 +643,8 @@ def returns_quantized_weights(
     fails=(
         "qat_trains_the_float_weights",
         "qat_trains_a_sparse_network",
+        "qat_keeps_sparsity",
+        "qat_starts_from_the_checkpoint",
     ),
     may_fail=("qat_of_a_sparse_network_regains_accuracy",),
 )
@@ -775,3 +758,19 @@ def symmetric_rounds_down(ctx, w, bit, symmetric=False):
         return w.clone()
     R = torch.round((w - beta) / (top - beta) * (2**bit - 1)) / (2**bit - 1)
     return torch.lerp(beta, top, R) * (w != 0)
+
+
+@misconception("FP_layers.FP_Conv.forward", fails=("symmetric_reaches_the_layers",))
+def layer_forgets_symmetric(self, x):
+    """The layer knows that it is to quantize symmetrically, but does not tell `STE`."""
+    conv = self.conv
+    weight = STE.apply(conv.weight, self.Nbits)
+    return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+@misconception("FP_layers.FP_Conv.forward", fails=("fp_conv_forward", "fp_layers_follow_training"))
+def dilation_and_groups_forgotten(self, x):
+    """The convolution has the dilation and the groups of `self.conv`, not the defaults."""
+    conv = self.conv
+    weight = STE.apply(conv.weight, self.Nbits, self.symmetric)
+    return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding)

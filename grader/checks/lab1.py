@@ -25,6 +25,17 @@ def require_value(answer: Answer) -> None:
         require_unchanged(answer.array(f"after.{key}"), before, f"the argument {key} of `{name}`")
 
 
+def runs(session: Session, prefix: str, *, hidden: bool = False) -> list[Answer]:
+    """The answers below ``prefix``, provided that some run moves: ones that never do show nothing."""
+    answers = list(session.each(prefix, hidden=hidden))
+    require(
+        any((answer.array("weights")[1:] != answer.array("weights")[0]).any() for answer in answers),
+        f"every row of the History of `{answers[0].case.params['name']}` is the same",
+        advice="Take a step each time, and append a copy of w: arrays changed in place are one and the same.",
+    )
+    return answers
+
+
 def require_trajectory(answer: Answer) -> None:
     """Every step of the run is the golden's, or right in another way."""
     weights, golden = answer.array("weights"), answer.case.expected["weights"]
@@ -111,13 +122,13 @@ def check_gradient_step_is_exact(session: Session) -> None:
 
 def check_gradient_descent_trajectory(session: Session) -> None:
     """`gradient_descent` takes the right 200 steps"""
-    for answer in session.each("lab1/gradient_descent"):
+    for answer in runs(session, "lab1/gradient_descent"):
         require_trajectory(answer)
 
 
 def check_gradient_descent_losses(session: Session) -> None:
     """`gradient_descent` records the loss of every w_k"""
-    for answer in session.each("lab1/gradient_descent"):
+    for answer in runs(session, "lab1/gradient_descent"):
         require_losses(session, answer)
 
 
@@ -200,13 +211,13 @@ def check_projection_keeps_the_largest(session: Session) -> None:
 
 def check_projected_trajectory(session: Session) -> None:
     """`projected_gradient_descent` takes the right 200 steps"""
-    for answer in session.each("lab1/projected_gradient_descent"):
+    for answer in runs(session, "lab1/projected_gradient_descent"):
         require_trajectory(answer)
 
 
 def check_projected_is_sparse_at_every_step(session: Session) -> None:
     """In the projected run no w_k has more than k non-zero elements"""
-    for answer in session.each("lab1/projected_gradient_descent"):
+    for answer in runs(session, "lab1/projected_gradient_descent"):
         k = answer.case.params["scalars"]["k"]
         nonzero = (answer.array("weights") != 0).sum(axis=1)
         step = int(np.argmax(nonzero > k))
@@ -216,7 +227,7 @@ def check_projected_is_sparse_at_every_step(session: Session) -> None:
 
 def check_projected_losses(session: Session) -> None:
     """`projected_gradient_descent` records the loss of every w_k"""
-    for answer in session.each("lab1/projected_gradient_descent"):
+    for answer in runs(session, "lab1/projected_gradient_descent"):
         require_losses(session, answer)
 
 
@@ -225,19 +236,19 @@ def check_projected_losses(session: Session) -> None:
 
 def check_l1_trajectory(session: Session) -> None:
     """`l1_gradient_descent` takes the right 200 steps, for every lambda"""
-    for answer in session.each("lab1/l1_gradient_descent"):
+    for answer in runs(session, "lab1/l1_gradient_descent"):
         require_trajectory(answer)
 
 
 def check_l1_losses(session: Session) -> None:
     """`l1_gradient_descent` records the loss of every w_k, without the penalty"""
-    for answer in session.each("lab1/l1_gradient_descent"):
+    for answer in runs(session, "lab1/l1_gradient_descent"):
         require_losses(session, answer)
 
 
 def check_l1_oscillates(session: Session) -> None:
     """With L1 and a subgradient no element of w comes to rest at zero"""
-    for answer in session.each("lab1/l1_gradient_descent/course"):
+    for answer in runs(session, "lab1/l1_gradient_descent/course"):
         settled = (answer.array("weights")[2:] == 0).any(axis=0)
         require(not settled.any(), f"element {int(settled.argmax())} of w lands exactly on zero")
 
@@ -257,6 +268,7 @@ def check_soft_threshold_zeroes(session: Session) -> None:
     """`soft_threshold` makes elements up to the threshold exactly zero"""
     for answer in session.each("lab1/soft_threshold"):
         small = np.abs(answer.inputs["w"]) <= answer.case.params["scalars"]["threshold"]
+        require((answer.array("value") != 0).any(), "every element becomes zero, large ones too")
         received = answer.array("value")[small]
         require((received == 0).all(), "small elements are not exactly zero", expected="zeros", received=received)
         require_unchanged(answer.array("after.w"), answer.inputs["w"], "the argument w of `soft_threshold`")
@@ -264,19 +276,19 @@ def check_soft_threshold_zeroes(session: Session) -> None:
 
 def check_proximal_trajectory(session: Session) -> None:
     """`proximal_gradient_descent` takes the right 200 steps, for every lambda"""
-    for answer in session.each("lab1/proximal_gradient_descent"):
+    for answer in runs(session, "lab1/proximal_gradient_descent"):
         require_trajectory(answer)
 
 
 def check_proximal_zeros_are_exact(session: Session) -> None:
     """In the proximal runs the right elements of the last w are exactly zero"""
-    for answer in session.each("lab1/proximal_gradient_descent"):
+    for answer in runs(session, "lab1/proximal_gradient_descent"):
         _require_zeros(answer)
 
 
 def check_proximal_losses(session: Session) -> None:
     """`proximal_gradient_descent` records the loss of every w_k, without the penalty"""
-    for answer in session.each("lab1/proximal_gradient_descent"):
+    for answer in runs(session, "lab1/proximal_gradient_descent"):
         require_losses(session, answer)
 
 
@@ -297,6 +309,7 @@ def check_trimmed_threshold_spares_the_largest(session: Session) -> None:
     """`trimmed_soft_threshold` leaves the largest magnitudes exactly as they are"""
     for answer in session.each("lab1/trimmed_soft_threshold"):
         spared = answer.case.expected["value"] == answer.inputs["w"]
+        require((answer.array("value") != answer.inputs["w"]).any(), "nothing was penalised: w is returned as it was")
         require_close(answer.array("value")[spared], answer.inputs["w"][spared], "one of the largest elements")
 
 
@@ -308,17 +321,17 @@ def check_trimmed_threshold_is_exact(session: Session) -> None:
 
 def check_trimmed_trajectory(session: Session) -> None:
     """`trimmed_l1_gradient_descent` takes the right 200 steps, for every lambda"""
-    for answer in session.each("lab1/trimmed_l1_gradient_descent"):
+    for answer in runs(session, "lab1/trimmed_l1_gradient_descent"):
         require_trajectory(answer)
 
 
 def check_trimmed_zeros_are_exact(session: Session) -> None:
     """In the trimmed runs the right elements of the last w are exactly zero"""
-    for answer in session.each("lab1/trimmed_l1_gradient_descent"):
+    for answer in runs(session, "lab1/trimmed_l1_gradient_descent"):
         _require_zeros(answer)
 
 
 def check_trimmed_losses(session: Session) -> None:
     """`trimmed_l1_gradient_descent` records the loss of every w_k, without the penalty"""
-    for answer in session.each("lab1/trimmed_l1_gradient_descent"):
+    for answer in runs(session, "lab1/trimmed_l1_gradient_descent"):
         require_losses(session, answer)

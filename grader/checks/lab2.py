@@ -23,6 +23,15 @@ def state(arrays: Mapping[str, Array], prefix: str = "net.") -> dict[str, Array]
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
+def state_after(answer: Answer) -> dict[str, Array]:
+    """The network afterwards, provided that it still has the parameters and shapes that it had."""
+    before, after = state(answer.inputs), state(answer.arrays)
+    for name, value in before.items():
+        require(name in after, f"{name} is no longer in the network")
+        require(after[name].shape == value.shape, f"{name} has another shape now")
+    return {name: after[name] for name in before}
+
+
 def weights(network: Mapping[str, Array]) -> dict[str, Array]:
     """The prunable weights: of convolutions and linear layers, outside the shortcuts."""
     return {n: a for n, a in network.items() if n.endswith("weight") and a.ndim > 1 and "id_mapping" not in n}
@@ -34,6 +43,8 @@ def seen(answer: Answer) -> dict[str, Array]:
     chosen = [*training, len(answer.fact("training"))]
     found = {n.removeprefix("seen."): a[chosen] for n, a in answer.arrays.items() if n.startswith("seen.")}
     require(found and training, "the network was never trained: no batch went through it in training mode")
+    moved = any((a[-1] != a[0]).any() for a in found.values())
+    require(moved, "no weight changed while the network was trained: the optimizer made no step")
     return found
 
 
@@ -109,7 +120,7 @@ def check_evaluate_uses_evaluation_mode(session: Session) -> None:
     for answer in session.each("lab2/evaluate"):
         require(answer.fact("training"), "no image went through the network")
         require(not any(answer.fact("training")), "the network was in training mode while it was evaluated")
-        before, after = state(answer.inputs), state(answer.arrays)
+        before, after = state(answer.inputs), state_after(answer)
         for name, value in before.items():
             require_equal(after[name], value, f"after `evaluate`, {name}")
 
@@ -129,6 +140,7 @@ def _pruned(answer: Answer) -> tuple[Array, Array]:
     """The layer's weight before and after, provided that something was pruned at all."""
     before, after = answer.inputs["weight"], answer.array("weight")
     require((after == 0).any(), f"nothing was pruned at q = {answer.case.params['q']:g} %")
+    require((after != 0).any(), f"everything was pruned at q = {answer.case.params['q']:g} %")
     return before, after
 
 
@@ -169,6 +181,7 @@ def require_sparsities(answer: Answer) -> None:
     fractions = answer.fact("sparsity")
     require(isinstance(fractions, dict), "the result of `sparsity_by_layer` is not a dictionary")
     expected = {n.removesuffix(".weight"): (a == 0).mean() for n, a in weights(state(answer.inputs)).items()}
+    require(expected.keys() & fractions.keys(), "`sparsity_by_layer` lists no prunable layer by its name")
     for name, fraction in expected.items():
         if name in fractions:
             require(abs(fractions[name] - fraction) <= 1e-6, f"the sparsity of {name} is wrong",
@@ -204,7 +217,7 @@ def check_finetune_trains_the_rest(session: Session) -> None:
         kept = snapshots[0] != 0
         moved = (snapshots[-1][kept] != snapshots[0][kept]).mean()
         require(moved > 0.9, f"the unpruned weights of {name} did not train", received=f"{moved:.0%} moved")
-    before, after = state(answer.inputs), state(answer.arrays)
+    before, after = state(answer.inputs), state_after(answer)
     still = [n for n, a in after.items() if n not in weights(before) and np.array_equal(a, before[n])]
     require(not still, f"{show_names(still)} did not change while the network was trained")
     require(all(answer.fact("training")), "the network was in evaluation mode while it was trained")
@@ -238,9 +251,9 @@ def check_finetune_without_mask_recovers(session: Session) -> None:
 def check_finetune_heals(session: Session) -> None:
     """Fine-tuning brings the accuracy of a pruned network back"""
     answer = session.one("lab2/finetune/masked")
-    sparse = np.concatenate([np.ravel(a) for a in weights(state(answer.arrays)).values()])
+    sparse = np.concatenate([np.ravel(a) for a in weights(state_after(answer)).values()])
     require((sparse == 0).mean() > 0.4, "the network is no longer sparse", received=f"{(sparse == 0).mean():.0%}")
-    require_accuracy(session, state(answer.arrays), session.quick.finetuned_max_drop, "fine-tuning")
+    require_accuracy(session, state_after(answer), session.quick.finetuned_max_drop, "fine-tuning")
 
 
 # --- 2(d)
@@ -286,7 +299,8 @@ def check_iterative_lets_weights_recover(session: Session) -> None:
         for epoch in range(1, ramp):
             start, end = history[(epoch - 1) * batches], history[epoch * batches - 1]
             zeros = start == 0
-            recovered = (end[zeros] != 0).mean() if zeros.any() else 1.0
+            require(zeros.any(), f"{name} was not pruned before epoch {epoch} of the ramp")
+            recovered = (end[zeros] != 0).mean()
             require(recovered > 0.5, f"pruned weights of {name} stay zero in epoch {epoch} of the ramp")
 
 
@@ -304,9 +318,9 @@ def check_iterative_keeps_accuracy(session: Session) -> None:
     """The iteratively pruned network is sparse and classifies well"""
     answer = session.one("lab2/iterative/layers")
     target = answer.case.params["options"]["target"]
-    for name, weight in weights(state(answer.arrays)).items():
+    for name, weight in weights(state_after(answer)).items():
         require_sparsity(weight, target, name)
-    require_accuracy(session, state(answer.arrays), session.quick.iterative_max_drop, "iterative pruning")
+    require_accuracy(session, state_after(answer), session.quick.iterative_max_drop, "iterative pruning")
 
 
 # --- 2(e)
@@ -314,8 +328,9 @@ def check_iterative_keeps_accuracy(session: Session) -> None:
 
 def _pruned_globally(answer: Answer) -> tuple[dict[str, Array], dict[str, Array]]:
     """The network before and after, provided that something was pruned at all."""
-    before, after = state(answer.inputs), state(answer.arrays)
+    before, after = state(answer.inputs), state_after(answer)
     require(any((a == 0).any() for a in weights(after).values()), "nothing was pruned")
+    require(any((a != 0).any() for a in weights(after).values()), "everything was pruned")
     return before, after
 
 
@@ -339,7 +354,7 @@ def require_others_untouched(before: Mapping[str, Array], after: Mapping[str, Ar
 def check_global_sparsity_is_exact(session: Session) -> None:
     """`global_prune_by_percentage` makes q percent of all prunable weights zero"""
     for answer in session.each("lab2/global_prune"):
-        require_global_sparsity(state(answer.arrays), answer.case.params["q"])
+        require_global_sparsity(state_after(answer), answer.case.params["q"])
 
 
 def check_global_uses_one_threshold(session: Session) -> None:
@@ -373,5 +388,5 @@ def check_global_iterative_uses_one_threshold(session: Session) -> None:
 def check_global_iterative_keeps_accuracy(session: Session) -> None:
     """The network that was pruned globally and iteratively is sparse and classifies well"""
     answer = session.one("lab2/iterative/global")
-    require_global_sparsity(state(answer.arrays), answer.case.params["options"]["target"])
-    require_accuracy(session, state(answer.arrays), session.quick.global_max_drop, "global iterative pruning")
+    require_global_sparsity(state_after(answer), answer.case.params["options"]["target"])
+    require_accuracy(session, state_after(answer), session.quick.global_max_drop, "global iterative pruning")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from grader.cases import Arrays
 from grader.checks import needs, quantized
 from grader.checks.compare import require, require_close, require_equal, require_unchanged
-from grader.checks.lab2 import require_accuracy, state, weights
+from grader.checks.lab2 import require_accuracy, state, state_after, weights
 from grader.session import Answer, Session
 
 Array = NDArray[np.float32]
@@ -62,6 +62,8 @@ def require_outermost(answer: Answer) -> None:
 
 def require_gradient(answer: Answer, where: Array) -> None:
     """The gradient arrives unchanged at the chosen elements."""
+    require("backward" not in answer.facts, f"the backward pass fails: {answer.facts.get('backward')}",
+            advice="Return one value for each argument of forward: the gradient, and None for the others.")  # fmt: skip
     require(answer.fact("has_grad"), "no gradient arrives at the weights",
             advice="A tensor from .data or .detach() carries no gradient; use STE.apply.")  # fmt: skip
     received, expected = answer.array("grad")[where], answer.inputs["g"][where]
@@ -83,6 +85,7 @@ def check_ste_evenly_spaced(session: Session) -> None:
     """The levels of `STE` are evenly spaced"""
     for answer in session.each("lab3/ste/pruned"):
         _, wq, what = nonzero(answer)
+        quantized.require_enough_levels(wq, 2 ** (answer.case.params["bit"] - 1) + 1, what)
         quantized.require_evenly_spaced(wq, what)
 
 
@@ -101,7 +104,9 @@ def check_ste_range_of_nonzeros(session: Session) -> None:
 def check_ste_rounds_to_nearest(session: Session) -> None:
     """`STE` rounds every weight to the nearest level"""
     for answer in session.each("lab3/ste/pruned"):
-        quantized.require_nearest(*nonzero(answer))
+        w, wq, what = nonzero(answer)
+        quantized.require_enough_levels(wq, 2 ** (answer.case.params["bit"] - 1) + 1, what)
+        quantized.require_nearest(w, wq, what)
 
 
 def check_ste_keeps_zeros(session: Session) -> None:
@@ -157,7 +162,8 @@ def _product(answer: Answer, weight: Array) -> Array:
     """What the layer should compute with these weights."""
     x, options = answer.inputs["x"], answer.case.params["options"]
     if answer.case.params["class"] == "FP_Conv":
-        return quantized.convolve(x, weight, options.get("stride", 1), options.get("padding", 0)).astype(np.float32)
+        shape = {name: options[name] for name in ("stride", "padding", "dilation", "groups") if name in options}
+        return quantized.convolve(x, weight, **shape).astype(np.float32)
     return np.asarray(x @ weight.T + answer.inputs.get("bias", 0.0))
 
 
@@ -193,6 +199,8 @@ def check_fp_layers_follow_training(session: Session) -> None:
         _require_quantized_layer(answer)
         _require_product(answer, "second")
         require_unchanged(answer.array("after.weight"), answer.inputs["weight2"], f"the float weight of `{name}`")
+        failed = answer.facts.get("backward")
+        require(failed is None, f"the backward pass of `{name}` fails: {failed}")
         require("grad" in answer.arrays, f"no gradient arrives at the float weight of `{name}`")
         require_close(answer.array("grad"), answer.case.expected["grad"], f"the gradient of `{name}`", rtol=1e-4)
 
@@ -222,6 +230,7 @@ def check_accuracy_by_bits_spares_the_checkpoint(session: Session) -> None:
 def _require_checkpoint_unchanged(answer: Answer) -> None:
     before, after = state(answer.inputs), state(answer.arrays, "after.")
     for name, value in before.items():
+        require(name in after, f"{name} is no longer in the checkpoint")
         require_unchanged(after[name], value, f"{name} of the checkpoint")
 
 
@@ -277,9 +286,11 @@ def check_accuracy_falls_with_bits(session: Session) -> None:
 
 def _trained(answer: Answer) -> tuple[Arrays, Arrays]:
     """The checkpoint and the float network that came back, provided that it was trained."""
-    before, after = state(answer.inputs), state(answer.arrays)
+    before, after = state(answer.inputs), state_after(answer)
     passes = sum(map(bool, answer.fact("training")))
     expected = answer.case.params["options"]["epochs"] * answer.case.params["batches"]
+    require(passes or not answer.fact("training"), "the network was in evaluation mode while it was trained")
+    require(any((after[n] != a).any() for n, a in weights(before).items()), "no weight changed: nothing was trained")
     require(passes == expected, "`finetune_quantized` trained another number of batches", expected=str(expected),
             received=str(passes))  # fmt: skip
     return before, after
@@ -383,3 +394,11 @@ def check_symmetric_rounds_to_nearest(session: Session) -> None:
         quantized.require_few_levels(wq, answer.case.params["bit"], what)
         quantized.require_nearest(w, wq, what)
         require_zeros_kept(answer)
+
+
+@needs("symmetric_outermost_level")
+def check_symmetric_reaches_the_layers(session: Session) -> None:
+    """Symmetric: `FP_Conv` and `FP_Linear` quantize symmetrically when they are told to"""
+    for answer in session.each("lab3/symmetric_layer"):
+        _require_quantized_layer(answer)
+        _require_product(answer, "first")

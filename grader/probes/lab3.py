@@ -33,11 +33,20 @@ def ste(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     outputs: Outputs = {"wq": tensor_array(wq, what, shape), "after.w": tensor_array(w, "w", shape)}
     facts: dict[str, Any] = {"dtype": str(wq.dtype), "device": str(wq.device), "has_grad": bool(wq.requires_grad)}
     if wq.requires_grad:
-        student.call(wq.backward, torch.from_numpy(arrays["g"].copy()))
+        facts |= _backward(student, wq, torch.from_numpy(arrays["g"].copy()))
         facts["has_grad"] = w.grad is not None
         if w.grad is not None:
             outputs["grad"] = tensor_array(w.grad, "the gradient", shape)
     return facts, outputs
+
+
+def _backward(student: Student, output: Tensor, gradient: Tensor) -> dict[str, Any]:
+    """Backpropagate; a failure is a fact, since what the forward pass gave is graded all the same."""
+    try:
+        student.call(output.backward, gradient)
+    except ProbeFailed as failure:
+        return {"backward": failure.message}
+    return {}
 
 
 def layer(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
@@ -48,13 +57,13 @@ def layer(student: Student, params: Params, arrays: Mapping[str, Array]) -> Repl
     student.call(_fill, inner.weight, arrays["weight"])
     if inner.bias is not None:
         student.call(_fill, inner.bias, arrays["bias"])
-    outputs: Outputs = _forward(student, made, inner.weight, params, arrays, "first")
+    facts, outputs = _forward(student, made, inner.weight, params, arrays, "first")
     if inner.weight.grad is not None:
         outputs["grad"] = inner.weight.grad.numpy().copy()
     student.call(_fill, inner.weight, arrays["weight2"])
-    outputs |= _forward(student, made, inner.weight, params, arrays, "second")
+    outputs |= _forward(student, made, inner.weight, params, arrays, "second")[1]
     outputs["after.weight"] = inner.weight.detach().numpy().copy()
-    return {}, outputs
+    return facts, outputs
 
 
 def _fill(parameter: Tensor, values: Array) -> None:
@@ -65,17 +74,16 @@ def _fill(parameter: Tensor, values: Array) -> None:
 
 def _forward(
     student: Student, made: nn.Module, weight: Tensor, params: Params, arrays: Mapping[str, Array], which: str
-) -> Outputs:
+) -> Reply:
     """The layer's output on x, and what ``STE`` makes of the weight that it had."""
     bits = {"bit": params["options"]["Nbits"], "symmetric": params["options"].get("symmetric")}
     wq = _quantize(student, weight.detach().clone(), bits)
     y = student.call(made, torch.from_numpy(arrays["x"].copy()))
     expected = tuple(params["output_shape"])
-    outputs = {f"{which}.y": tensor_array(y, f"the output of `{params['class']}`", expected)}
-    if y.requires_grad:
-        student.call(y.sum().backward)
+    outputs: Outputs = {f"{which}.y": tensor_array(y, f"the output of `{params['class']}`", expected)}
+    facts = _backward(student, y, torch.ones_like(y)) if y.requires_grad else {}
     outputs[f"{which}.wq"] = tensor_array(wq, "the result of `STE.apply`", tuple(weight.shape))
-    return outputs
+    return facts, outputs
 
 
 class _KernelWatch(torch.overrides.TorchFunctionMode):

@@ -134,8 +134,7 @@ def _print_errors(report: Report, pen: Pen) -> None:
         for check in part.checks:
             if check.outcome is Outcome.ERROR:
                 pen.line(f"! {part.id}  {check.title} ({check.name})", "red", indent=2)
-                if not check.hidden:
-                    _print_message(check.message, pen)
+                _print_message(check.message, pen)
 
 
 def _print_failures(report: Report, pen: Pen) -> None:
@@ -158,7 +157,7 @@ def _print_failures(report: Report, pen: Pen) -> None:
 
 def _print_finding(group: list[CheckReport], pen: Pen) -> None:
     first = group[0]
-    together = len(group) > 1 and bool(first.message) and not first.hidden
+    together = len(group) > 1 and bool(first.message)
     if together:
         pen.line(_clip(first.message), indent=2)
     if together and not any(check.expected or check.received for check in group):
@@ -167,11 +166,9 @@ def _print_finding(group: list[CheckReport], pen: Pen) -> None:
     else:
         for check in group:
             pen.line(f"✗ {check.title}{_suffix(check)}", "red", indent=4 if together else 2)
-            if not check.hidden:
-                _print_message("" if together else check.message, pen)
-                _print_values(check, pen)
-    if not first.hidden:
-        _print_help(first, pen)
+            _print_message("" if together else check.message, pen)
+            _print_values(check, pen)
+    _print_help(first, pen)
 
 
 def _print_message(message: str, pen: Pen) -> None:
@@ -197,10 +194,9 @@ def _print_notes(report: Report, pen: Pen) -> None:
         pen.heading("Notes, never scored")
     for part, check in notes:
         pen.line(f"{part.id}  {check.title}", "yellow", indent=2)
-        if not check.hidden:
-            _print_message(check.message, pen)
-            _print_values(check, pen)
-            _print_help(check, pen)
+        _print_message(check.message, pen)
+        _print_values(check, pen)
+        _print_help(check, pen)
 
 
 def _print_manual(items: Sequence[ManualItem], pen: Pen) -> None:

@@ -84,6 +84,6 @@ def findings(checks: Iterable[CheckReport]) -> list[list[CheckReport]]:
     """Checks that say the same, together: a function still to be written is one finding, not six."""
     groups: dict[tuple[object, ...], list[CheckReport]] = {}
     for check in checks:
-        said = () if check.hidden else (check.message, check.diagnosis, check.advice)
-        groups.setdefault((check.outcome, check.hidden, *said), []).append(check)
+        said = (check.outcome, check.hidden, check.message, check.diagnosis, check.advice)
+        groups.setdefault(said, []).append(check)
     return list(groups.values())

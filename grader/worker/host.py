@@ -7,6 +7,7 @@ is no fork, the same loop runs in a spawned process.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import socket
 import sys
 import threading
@@ -54,14 +55,18 @@ def start_server() -> None:
         from multiprocessing.forkserver import ensure_running
 
         _context("forkserver")
-        with _anonymous_main():
+        with _clean_start():
             ensure_running()
 
 
 @contextmanager
-def _anonymous_main() -> Iterator[None]:
-    """Hide what ``__main__`` is: multiprocessing would import it again in the child, and it is the judge."""
-    with _starting:
+def _clean_start() -> Iterator[None]:
+    """What a new process inherits: nothing of ``__main__``, nothing from the current directory.
+
+    multiprocessing would import ``__main__`` again in the child, and it is the judge. The current directory is often
+    the submission, and a ``numpy.py`` in it would be imported by the server.
+    """
+    with _starting, _safe_path():
         main = sys.modules["__main__"]
         known: dict[str, Any] = vars(main)
         hidden: dict[str, Any] = {name: known.pop(name) for name in ("__file__", "__spec__") if name in known}
@@ -70,6 +75,21 @@ def _anonymous_main() -> Iterator[None]:
             yield
         finally:
             known.update(hidden)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    path, safe = sys.path[:], os.environ.get("PYTHONSAFEPATH")
+    sys.path[:] = [entry for entry in path if entry]
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        if safe is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = safe
 
 
 class Worker:
@@ -93,7 +113,7 @@ class Worker:
         self._limits = limits or wire.Limits()
         self._ready = False
         self._socket, theirs = socket.socketpair()
-        with theirs, _anonymous_main():
+        with theirs, _clean_start():
             self._process = _context(method or start_method()).Process(  # type: ignore[attr-defined]
                 target=serve, args=(theirs, str(scratch), uses_accelerator), daemon=True
             )

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import random
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -55,6 +56,7 @@ def _settle(scratch: str, uses_accelerator: bool) -> None:
     """
     import grader.worker.preload  # noqa: F401  (already there after a fork; a spawned process loads it now)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the judge ends its workers itself
     os.chdir(scratch)
     sys.argv = ["worker"]
     sys.path[:] = [entry for entry in sys.path if entry]
@@ -81,19 +83,30 @@ def _answer(student: Student, request: wire.Message) -> wire.Message:
     try:
         module, _, name = str(request.header["probe"]).partition(".")
         probe = getattr(importlib.import_module(f"grader.probes.{module}"), name)
-        _seed()
+        _reset()
         facts, arrays = probe(student, request.header["params"], request.arrays)
         return wire.Message({"status": "ok", "facts": facts}, arrays)
     except ProbeFailed as failure:
         return _failure(failure.kind, failure.message, failure.frames)
-    except Exception as error:  # not the student's call, which ProbeFailed covers: a fault of the probe
-        return wire.Message({"status": "fault", "message": f"{type(error).__name__}: {error}"})
+    except BaseException as error:  # not in the student's call, but from what it returned or left behind
+        return _failure("type", f"the result cannot be used: {_words(error)}")
 
 
-def _seed() -> None:
-    """Student code may use the global generators; every probe starts them alike."""
+def _words(error: BaseException) -> str:
+    """An exception in words, even if its own ``__str__`` is a student's and raises."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return type(error).__name__
+
+
+def _reset() -> None:
+    """Student code may use the global generators and change global settings; every probe starts from the same."""
     import torch
 
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+    np.seterr(all="warn")
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  (the global state is the point here)
     random.seed(0)

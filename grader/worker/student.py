@@ -66,7 +66,10 @@ class Student:
         if isinstance(error, NotImplementedError):
             task = str(error) or f"`{frames[-1].rpartition(' in ')[2]}` is still to be written" if frames else ""
             return ProbeFailed("unwritten", task or "a function is still to be written")
-        text = str(error).strip().replace("\n", " ")
+        try:
+            text = str(error).strip().replace("\n", " ")
+        except BaseException:  # its __str__ is a student's too
+            text = ""
         if isinstance(error, SyntaxError):
             where = f"{os.path.basename(error.filename or '?')} line {error.lineno}"
             return ProbeFailed(kind, f"{prefix}syntax error in {where}: {error.msg}")
@@ -80,5 +83,5 @@ class Student:
         return tuple(
             f"{os.path.basename(frame.filename)} line {frame.lineno}, in {frame.name}: {frame.line}"[:200]
             for frame in frames
-            if os.path.realpath(frame.filename).startswith(self._scratch + os.sep)
+            if os.path.isfile(frame.filename) and os.path.realpath(frame.filename).startswith(self._scratch + os.sep)
         )[-6:]

@@ -116,7 +116,9 @@ def _parse_header(data: bytes) -> dict[str, Any]:
         raise WireError(f"the header is not JSON: {type(error).__name__}") from None
     if not isinstance(header, dict):
         raise WireError("the header is not a JSON object")
-    return header
+    # Escapes can spell half a surrogate pair, which no terminal or file takes.
+    clean: dict[str, Any] = json.loads(json.dumps(header, ensure_ascii=False).encode("utf-8", "replace"))
+    return clean
 
 
 def _parse_arrays(data: bytes) -> dict[str, NDArray[Any]]:

@@ -193,9 +193,44 @@ def test_the_working_directory_is_the_submission(staged, tmp_path: Path) -> None
     assert _loss(interview) == 1.0
 
 
-def test_a_fault_of_a_probe_is_not_the_students(staged) -> None:
-    with pytest.raises(InternalError, match="KeyError"):
+def test_what_a_worker_says_is_never_a_fault_of_the_grader(staged) -> None:
+    """A worker is the student's: if it could declare a fault of the grader, any submission could."""
+    with pytest.raises(CheckFailed, match="the result cannot be used: KeyError"):
         staged("").ask("general.load", {}, {})
+
+
+def test_a_worker_that_cannot_start_is_the_graders_fault(tmp_path: Path) -> None:
+    with Interview(tmp_path / "gone", LIMITS) as interview, pytest.raises(InternalError, match="did not start"):
+        interview.ask("general.modules", {}, {})
+
+
+@pytest.mark.parametrize("name", ["numpy.py", "random.py", "struct.py", "torch.py", "grader.py"])
+def test_modules_in_the_current_directory_are_not_loaded(tmp_path: Path, name: str) -> None:
+    """A student starts the grader in the folder of the submission."""
+    (tmp_path / name).write_text("raise SystemExit('loaded from the current directory')")
+    (tmp_path / f"{LAB1}.py").write_text("def loss(X, y, w): return 4.0")
+    script = (
+        "from pathlib import Path; from tests.worker.test_host import LIMITS, _loss; "
+        "from grader.session import Interview; i = Interview(Path('.').resolve(), LIMITS); print(_loss(i)); i.close()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=100, env=environment
+    )
+    staged_too = name in ("random.py", "struct.py")  # a staged submission never holds such files
+    assert done.stdout.strip() == "4.0" or staged_too, done.stderr
+
+
+def test_settings_that_student_code_changes_do_not_outlive_a_probe(staged) -> None:
+    interview = staged("""
+        import torch
+        def loss(X, y, w):
+            changed = (not torch.is_grad_enabled()) + (torch.get_default_dtype() != torch.float32)
+            torch.set_grad_enabled(False)
+            torch.set_default_dtype(torch.float64)
+            return float(changed)
+        """)
+    assert [_loss(interview), _loss(interview)] == [0.0, 0.0]
 
 
 def test_seeds_do_not_depend_on_what_ran_before(staged) -> None:

@@ -39,7 +39,7 @@ def check_ramps_of_other_lengths(session: Session) -> None:
 def check_global_at_other_percentages(session: Session) -> None:
     """`global_prune_by_percentage` is right at other percentages"""
     for answer in session.each("lab2/global_prune", hidden=True):
-        before, after = lab2.state(answer.inputs), lab2.state(answer.arrays)
+        before, after = lab2.state(answer.inputs), lab2.state_after(answer)
         lab2.require_global_sparsity(after, answer.case.params["q"])
         lab2.require_smallest_pruned(lab2.weights(before), lab2.weights(after), "over all layers")
         lab2.require_others_untouched(before, after)
