@@ -766,11 +766,3 @@ def layer_forgets_symmetric(self, x):
     conv = self.conv
     weight = STE.apply(conv.weight, self.Nbits)
     return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups)
-
-
-@misconception("FP_layers.FP_Conv.forward", fails=("fp_conv_forward", "fp_layers_follow_training"))
-def dilation_and_groups_forgotten(self, x):
-    """The convolution has the dilation and the groups of `self.conv`, not the defaults."""
-    conv = self.conv
-    weight = STE.apply(conv.weight, self.Nbits, self.symmetric)
-    return F.conv2d(x, weight, conv.bias, conv.stride, conv.padding)
