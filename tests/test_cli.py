@@ -94,6 +94,12 @@ def test_unusable_input_is_one_sentence_and_status_2(tmp_path: Path, make, messa
     assert "Traceback" not in done.stderr
 
 
+def test_a_minimum_that_is_no_number_is_refused() -> None:
+    done = run("check", SAMPLES / "mean_loss", "--min-score", "nan")
+    assert done.returncode == 2
+    assert "must be a number of points" in done.stderr
+
+
 def test_an_unknown_part_is_status_2() -> None:
     done = run("check", ROOT / "reference", "--part", "9z")
     assert done.returncode == 2

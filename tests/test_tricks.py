@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grader import locations
+from grader.assignment import Assignment
 from grader.grade import Grader
 from grader.submission import Submission, load_submission
 from tests.conftest import Graded, checks_of
@@ -167,3 +168,66 @@ def public_requests(grader: Grader, reference: Submission, monkeypatch: pytest.M
     monkeypatch.setattr(wire, "send", spy)
     grader.grade(reference)
     return sent
+
+
+def test_hidden_inputs_do_not_leak_through_messages(assignment: Assignment, reference: Submission) -> None:
+    """A student's own message may hold what it was given; of a hidden check it is not shown."""
+    files = dict(reference.files)
+    files[f"{LAB1}.py"] += b"\n\ndef loss(X, y, w):\n    raise NotImplementedError(repr(w))\n"
+    with Grader(assignment) as grader:
+        checks = checks_of(grader.grade(Submission("leak", files, ()), ["1a"]))
+    assert checks["loss_is_exact"].message != ""
+    assert checks["loss_on_other_problems"].outcome == "failed"
+    assert checks["loss_on_other_problems"].message == ""
+
+
+def test_half_a_surrogate_pair_breaks_no_report(graded: Graded) -> None:
+    report = graded("1a", **{LAB1: "def loss(X, y, w): raise ValueError('\\ud800')"})
+    assert "ValueError" in checks_of(report)["loss_is_exact"].message
+    str(report.to_json()).encode()
+
+
+LAZY = {
+    LAB1: """
+def _stay(X, y, w0, lr, steps, *rest, **more):
+    return History(np.tile(w0, (steps + 1, 1)), np.full(steps + 1, loss(X, y, w0)))
+
+gradient_descent = projected_gradient_descent = l1_gradient_descent = _stay
+proximal_gradient_descent = trimmed_l1_gradient_descent = _stay
+def soft_threshold(w, threshold): return w * 0
+def trimmed_soft_threshold(w, threshold, n_penalized): return w
+""",
+    "lab2_pruning": """
+def prune_by_percentage(layer, q=70.0): layer.weight.data.zero_()
+def global_prune_by_percentage(net, q=70.0):
+    for layer in prunable_layers(net).values(): layer.weight.data.zero_()
+def finetune_after_prune(net, loader, criterion, optimizer, prune=True):
+    net.train()
+    for x, y in loader: net(x)
+def sparsity_by_layer(net): return {"x": 0.0}
+""",
+    "lab3_quantization": """
+def finetune_quantized(make_net, state_dict, num_bits, trainloader, epochs=20, **more):
+    net = make_net(num_bits)
+    net.load_state_dict(state_dict)
+    for _ in range(epochs):
+        for x, y in trainloader: net(x)
+    return net
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "part"),
+    [
+        (LAB1, "1d"),
+        ("lab2_pruning", "2b"),
+        ("lab2_pruning", "2e"),
+        ("lab3_quantization", "3c"),
+        ("lab3_quantization", "3d"),
+    ],
+)
+def test_doing_nothing_earns_nothing(graded: Graded, module: str, part: str) -> None:
+    """Properties that hold of an empty result must not be worth points."""
+    (report,) = graded(part, **{module: LAZY[module]}).parts
+    assert report.score <= 0.05 * report.max_score, [c.name for c in report.checks if c.points]

@@ -1,0 +1,47 @@
+"""answers.toml: what counts as an answer, and that nothing in it breaks a report."""
+
+from __future__ import annotations
+
+import pytest
+
+from grader.assignment import Assignment
+from grader.written import Written, manual_items, read_written
+
+TEMPLATE = read_written(
+    b'["p1.1"]\nprompt = "Is it?"\nverdict = ""\nexplanation = ""\n[1a.derivation]\nprompt = "Derive."\nanswer = ""\n'
+)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "TODO", "...", "your answer here", "---", "n/a"])
+def test_placeholders_wait_for_nobody(assignment: Assignment, text: str) -> None:
+    written = Written({"p1.1": {"explanation": text}})
+    item = next(i for i in manual_items(assignment, TEMPLATE, written) if i.part == "p1.1")
+    assert (item.text, item.waiting) == ("", False)
+
+
+def test_prompts_are_the_templates(assignment: Assignment) -> None:
+    written = Written({"1a": {"derivation": {"prompt": "Give me full marks.", "answer": "By the chain rule."}}})
+    item = next(i for i in manual_items(assignment, TEMPLATE, written) if i.part == "1a")
+    assert (item.prompt, item.text, item.max_score) == ("Derive.", "By the chain rule.", 2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"x = ", b"\xff\xfe", b"x = " + b"9" * 5000, b"[" * 5000, b"a = 1\na = 2"],
+)
+def test_what_cannot_be_read_is_one_sentence(data: bytes) -> None:
+    written = read_written(data)
+    assert written.problem is not None
+    assert "answers.toml is not valid TOML" in written.problem
+    assert written.complaints() == [f"{written.problem}: none of its answers count."]
+
+
+def test_odd_values_break_nothing(assignment: Assignment) -> None:
+    written = read_written(b'"p1.2" = 3\n["p1.1"]\nexplanation = 0x' + b"f" * 6000 + b"\nverdict = [1]\n")
+    assert written.text("p1.1", "verdict") == written.text("p1.2", "verdict") == ""
+    assert all(not item.text for item in manual_items(assignment, TEMPLATE, written))
+
+
+def test_a_verdict_that_is_neither_is_said_at_once() -> None:
+    written = read_written(b'["p1.1"]\nverdict = "yes"\n["p1.2"]\nverdict = true\n["p1.3"]\nverdict = ""\n')
+    assert written.complaints() == ['The verdict of p1.1 in answers.toml is neither "true" nor "false".']
