@@ -90,8 +90,11 @@ class Grader:
         goldens = self._goldens
         session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
         endings = self._checks.run(session, chosen)
-        # A hidden check may say what a public one has said too: that a function is missing, or still to be written.
-        known = {e.failure.message for n, e in endings.items() if e.failure and n not in self._assignment.hidden_checks}
+        known = {
+            ending.failure.message
+            for name, ending in endings.items()
+            if ending.failure and self._is_plain(name, ending)
+        }
         parts = tuple(self._part(self._assignment.parts[part], endings, known) for part in chosen)
         if absent := [part.title for part in parts if not part.checks]:
             notes.append(f"Only your instructor's checks see: {', '.join(absent)}.")
@@ -106,6 +109,15 @@ class Grader:
             manual=tuple(item for item in manual if item.part in chosen),
             curves=tuple(_curves(session)),
         )
+
+    def _is_plain(self, name: str, ending: Ending) -> bool:
+        """Whether a public check failed without comparing anything: a function is missing, or not yet written.
+
+        A hidden check may say that too.
+        """
+        failure = ending.failure
+        is_public = name not in self._assignment.hidden_checks
+        return is_public and failure is not None and failure.expected is None and failure.received is None
 
     def _part(self, part: Part, endings: Mapping[str, Ending], known: Set[str]) -> PartReport:
         """The part's automatic points, shared by weight among its checks that ran."""
@@ -133,7 +145,8 @@ class Grader:
     def _check(self, name: str, ending: Ending, worth: Fraction, part: Part, known: Set[str]) -> CheckReport:
         hidden, failure = name in part.hidden, ending.failure
         tells_nothing = failure is not None and (failure.harmless or failure.message in known)
-        silent = hidden and not self._show_hidden and not tells_nothing
+        veiled = hidden and not self._show_hidden
+        silent = veiled and not tells_nothing
         shown = None if silent else failure
         return CheckReport(
             name=name,
@@ -143,8 +156,8 @@ class Grader:
             outcome=ending.outcome,
             message=shown.message if shown else "" if silent else ending.message,
             hidden=hidden,
-            expected=shown.expected if shown else None,
-            received=shown.received if shown else None,
+            expected=shown.expected if shown and not veiled else None,
+            received=shown.received if shown and not veiled else None,
             advice=_advice(shown, part) if shown else None,
         )
 

@@ -415,11 +415,18 @@ def intact_zip() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("raw", [b"", b"PK\x05\x06", b"not a zip", intact_zip()[:-30], intact_zip()[200:]])
+@pytest.mark.parametrize("raw", [b"", b"PK\x05\x06", b"not a zip", intact_zip()[:-30]])
 def test_a_corrupt_zip(home: Path, pristine: Path, raw: bytes) -> None:
     write(home, {"hw.zip": raw})
     text = refusal(home / "hw.zip", pristine)
     assert "not an intact zip: pack it again" in text or "is damaged in the zip: pack it again" in text
+
+
+def test_a_damaged_member_costs_its_own_file(home: Path, pristine: Path) -> None:
+    write(home, {"hw.zip": intact_zip()[200:]})
+    submission = load_submission(home / "hw.zip", pristine)
+    assert LAB1 not in submission.files
+    assert any("is damaged in the zip: pack it again" in text for text in submission.notes)
 
 
 def test_no_flipped_byte_escapes_as_another_error(home: Path, pristine: Path) -> None:
@@ -428,7 +435,7 @@ def test_no_flipped_byte_escapes_as_another_error(home: Path, pristine: Path) ->
     for i in range(len(raw)):
         path.write_bytes(raw[:i] + bytes([raw[i] ^ 0xFF]) + raw[i + 1 :])
         try:
-            load_submission(path, pristine)
+            refused += any("damaged" in text for text in load_submission(path, pristine).notes)
         except UnusableSubmission:
             refused += 1
     assert refused > 100
