@@ -90,11 +90,7 @@ class Grader:
         goldens = self._goldens
         session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
         endings = self._checks.run(session, chosen)
-        known = {
-            ending.failure.message
-            for name, ending in endings.items()
-            if ending.failure and self._is_plain(name, ending)
-        }
+        known = self._plain_messages(endings)
         parts = tuple(self._part(self._assignment.parts[part], endings, known) for part in chosen)
         if absent := [part.title for part in parts if not part.checks]:
             notes.append(f"Only your instructor's checks see: {', '.join(absent)}.")
@@ -110,36 +106,28 @@ class Grader:
             curves=tuple(_curves(session)),
         )
 
-    def _is_plain(self, name: str, ending: Ending) -> bool:
-        """Whether a public check failed without comparing anything: a function is missing, or not yet written.
+    def _plain_messages(self, endings: Mapping[str, Ending]) -> set[str]:
+        """What public checks said without comparing anything: a function is missing, or not yet written.
 
         A hidden check may say that too.
         """
-        failure = ending.failure
-        is_public = name not in self._assignment.hidden_checks
-        return is_public and failure is not None and failure.expected is None and failure.received is None
+        hidden = self._assignment.hidden_checks
+        failures = [ending.failure for name, ending in endings.items() if ending.failure and name not in hidden]
+        return {failure.message for failure in failures if failure.expected is None and failure.received is None}
 
     def _part(self, part: Part, endings: Mapping[str, Ending], known: Set[str]) -> PartReport:
         """The part's automatic points, shared by weight among its checks that ran."""
-        ran = {name: weight for name, weight in part.weights.items() if name in endings}
-        total = sum(map(Fraction, ran.values()))
-        checks = []
-        for name, weight in ran.items():
-            worth = Fraction(part.automatic) * Fraction(weight) / total if total else Fraction(0)
-            checks.append(self._check(name, endings[name], worth, part, known))
-        earned = sum(
-            Fraction(part.automatic) * Fraction(weight) / total
-            for name, weight in ran.items()
-            if endings[name].outcome is Outcome.PASSED and total
-        )
+        ran = {name: Fraction(weight) for name, weight in part.weights.items() if name in endings}
+        total = sum(ran.values()) or 1  # notes alone weigh nothing
+        worth = {name: Fraction(part.automatic) * weight / total for name, weight in ran.items()}
         return PartReport(
             id=part.id,
             title=part.title,
-            score=_rounded(earned),
+            score=_rounded(sum(worth[name] for name in ran if endings[name].outcome is Outcome.PASSED)),
             max_score=part.automatic if ran else 0,
             manual_max=part.manual,
             bonus=part.bonus,
-            checks=tuple(checks),
+            checks=tuple(self._check(name, endings[name], worth[name], part, known) for name in ran),
         )
 
     def _check(self, name: str, ending: Ending, worth: Fraction, part: Part, known: Set[str]) -> CheckReport:

@@ -48,23 +48,13 @@ def build(assignment: Assignment, folder: Path, *, retrain: bool = False) -> Non
     """
     tiny = _tiny(retrain)
     shared = tiny | _pruned(assignment, tiny)
-    public = _answered(
-        [
-            *cases_lab1.public(assignment.term),
-            *cases_lab2.public(assignment.term, tiny),
-            *cases_lab3.public(assignment.term, tiny),
-        ],
-        shared,
-        assignment,
-    )
-    hidden = _answered(
-        [
-            *cases_lab1.hidden(assignment.term),
-            *cases_lab2.hidden(assignment.term, tiny),
-            *cases_lab3.hidden(assignment.term, tiny),
-        ],
-        shared,
-        assignment,
+    term = assignment.term
+    public, hidden = (
+        _answered([*lab1(term), *lab2(term, tiny), *lab3(term, tiny)], shared, assignment)
+        for lab1, lab2, lab3 in (
+            (cases_lab1.public, cases_lab2.public, cases_lab3.public),
+            (cases_lab1.hidden, cases_lab2.hidden, cases_lab3.hidden),
+        )
     )
     hidden.cases["problem1/verdicts"] = _verdicts()
     hidden.shared = {name: a for name, a in shared.items() if not name.startswith("test.")}

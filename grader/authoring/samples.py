@@ -10,16 +10,9 @@ from pathlib import Path
 from grader import locations
 from grader.catalogue import entry, with_entries
 from grader.errors import StaleOutput
+from grader.submission import EDITABLE
 
 __all__ = ["SAMPLES", "Sample", "build", "check", "folder_of", "generate"]
-
-_EDITABLE = (
-    "answers.toml",
-    "lab1_sparse_optimization.py",
-    "lab2_pruning.py",
-    "FP_layers.py",
-    "lab3_quantization.py",
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ def folder_of(fixtures: Path) -> Path:
 def generate(sample: Sample) -> dict[str, bytes]:
     """A sample's files by name."""
     reference = locations.instructor_folder("reference")
-    files = {name: (reference / name).read_bytes() for name in _EDITABLE if name not in sample.left_out}
+    files = {name: (reference / name).read_bytes() for name in EDITABLE if name not in sample.left_out}
     files = with_entries(files, [entry(mistake) for mistake in sample.mistakes])
     return _as_notebook(files) if sample.is_notebook else files
 

@@ -101,10 +101,9 @@ def _placeholder(tree: ast.Module, indent: str, part: str | None, number: int, n
         return []
     if part is None:
         raise GraderError(f"{name} line {number}: the solution of {function} does not name its part")
-    where = "Bonus" if part == "bonus" else f"Lab {part}"
     return [
         f"{indent}# YOUR CODE STARTS HERE",
-        f'{indent}raise NotImplementedError("{where}: `{function}` is still to be written")',
+        f'{indent}raise NotImplementedError("Lab {part}: `{function}` is still to be written")',
         f"{indent}# YOUR CODE ENDS HERE",
     ]
 
