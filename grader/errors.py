@@ -7,6 +7,7 @@ from typing import Self
 
 __all__ = [
     "AssignmentError",
+    "CatalogueError",
     "CheckFailed",
     "CheckTimedOut",
     "GraderError",
@@ -23,6 +24,10 @@ class GraderError(Exception):
 
 class AssignmentError(GraderError):
     """assignment.toml (or a term file) says something impossible."""
+
+
+class CatalogueError(GraderError):
+    """An entry of the catalogue names a function or a check that does not exist, or does not fit it."""
 
 
 class UnusableSubmission(GraderError):

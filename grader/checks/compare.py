@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grader.checks import tolerances
 from grader.errors import CheckFailed
 
 __all__ = [
-    "RTOL",
     "close",
     "first_difference",
     "require",
@@ -21,9 +21,6 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
-
-RTOL = 1e-9
-"""Relative tolerance of float64 results: far above 200 steps of rounding error, far below any mistake."""
 
 
 def show(value: Any, most: int = 6) -> str:
@@ -61,8 +58,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else show(value)
 
 
-def close(received: Array, expected: Array, rtol: float = RTOL, scale: float | None = None) -> Array:
-    """Elementwise: within ``rtol`` of the largest expected magnitude (or of ``scale``)."""
+def close(received: Array, expected: Array, rtol: float | None = None, scale: float | None = None) -> Array:
+    """Elementwise: within ``rtol`` (if not given, that of float64) of the largest expected magnitude (or ``scale``)."""
+    rtol = tolerances.RTOL if rtol is None else rtol
     size = float(np.abs(expected).max(initial=0.0)) if scale is None else scale
     with np.errstate(invalid="ignore"):
         return np.asarray(np.abs(received - expected) <= rtol * max(size, np.finfo(np.float64).tiny))
@@ -74,7 +72,7 @@ def first_difference(agrees: Array) -> tuple[int, ...]:
 
 
 def require_close(
-    received: Array, expected: Array, what: str, *, rtol: float = RTOL, scale: float | None = None
+    received: Array, expected: Array, what: str, *, rtol: float | None = None, scale: float | None = None
 ) -> None:
     """Raise CheckFailed, showing both, unless the arrays have one shape and agree."""
     require(received.shape == expected.shape, f"{what} has shape {received.shape}, but should have {expected.shape}")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grader.checks.compare import RTOL, close, require, require_close, require_unchanged, show
+from grader.checks import tolerances
+from grader.checks.compare import close, require, require_close, require_unchanged, show
 from grader.checks.rules import Quadratic, first_wrong_step
 from grader.errors import CheckFailed
 from grader.session import Answer, Session
@@ -65,7 +66,7 @@ def require_losses(session: Session, answer: Answer) -> None:
     quadratic = Quadratic.of(answer)
     expected = quadratic.losses(weights)
     scale = max(quadratic.c, float(np.abs(expected).max(initial=0.0)))
-    agrees = close(losses, expected, RTOL, scale)
+    agrees = close(losses, expected, scale=scale)
     if agrees.all() or _is_own_loss(session, answer, losses, scale):
         return
     k = int(np.argwhere(~agrees)[0, 0])
@@ -86,7 +87,7 @@ def _is_own_loss(session: Session, answer: Answer, losses: Array, scale: float) 
     except CheckFailed:
         return False
     own = arrays.get("losses", np.zeros(0))
-    return own.shape == losses.shape and np.ptp(own) > 0 and bool(close(losses, own, RTOL, scale).all())
+    return own.shape == losses.shape and np.ptp(own) > 0 and bool(close(losses, own, scale=scale).all())
 
 
 def _where(answer: Answer) -> str:
@@ -136,7 +137,8 @@ def check_gradient_descent_converges(session: Session) -> None:
     """`gradient_descent` reaches a loss of zero, with no element of w at zero"""
     answer = session.one("lab1/gradient_descent/course")
     final = Quadratic.of(answer).losses(answer.array("weights"))[-1]
-    require(final <= 1e-12, "the loss of the last w is not zero", expected="below 1e-12", received=final)
+    expected = f"below {tolerances.CONVERGED:g}"
+    require(final <= tolerances.CONVERGED, "the loss of the last w is not zero", expected=expected, received=final)
     require((answer.array("weights")[-1] != 0).all(), "an element of the last w is exactly zero")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grader.cases import Arrays
-from grader.checks import needs
+from grader.checks import needs, tolerances
 from grader.checks.compare import require, require_close, require_equal
 from grader.errors import CheckFailed
 from grader.session import Answer, Session
@@ -51,7 +51,7 @@ def seen(answer: Answer) -> dict[str, Array]:
 def require_sparsity(weight: Array, q: float, what: str) -> None:
     """q percent of the elements are zero, one more or fewer."""
     zeros, wanted = int((weight == 0).sum()), q / 100 * weight.size
-    require(abs(zeros - wanted) <= 1, f"{what} has the wrong number of zeros at q = {q:g} %",
+    require(abs(zeros - wanted) <= tolerances.ZEROS_PER_LAYER, f"{what} has the wrong number of zeros at q = {q:g} %",
             expected=f"{wanted:.0f} of {weight.size} (one more or fewer)", received=str(zeros))  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def require_evaluation(answer: Answer) -> None:
     """The accuracy is right."""
     expected, received = answer.case.facts["accuracy"], answer.fact("accuracy")
     one_image = 1 / len(answer.inputs["labels"])
-    require(abs(received - expected) <= 1.01 * one_image / 2, "`evaluate` returns the wrong accuracy",
+    require(abs(received - expected) <= tolerances.IMAGES * one_image, "`evaluate` returns the wrong accuracy",
             expected=expected, received=received, advice="It is a fraction in [0, 1].")  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def require_sparsities(answer: Answer) -> None:
     require(expected.keys() & fractions.keys(), "`sparsity_by_layer` lists no prunable layer by its name")
     for name, fraction in expected.items():
         if name in fractions:
-            require(abs(fractions[name] - fraction) <= 1e-6, f"the sparsity of {name} is wrong",
+            require(abs(fractions[name] - fraction) <= tolerances.SPARSITY, f"the sparsity of {name} is wrong",
                     expected=fraction, received=fractions[name])  # fmt: skip
 
 
@@ -216,7 +216,11 @@ def check_finetune_trains_the_rest(session: Session) -> None:
     for name, snapshots in seen(answer).items():
         kept = snapshots[0] != 0
         moved = (snapshots[-1][kept] != snapshots[0][kept]).mean()
-        require(moved > 0.9, f"the unpruned weights of {name} did not train", received=f"{moved:.0%} moved")
+        require(
+            moved > tolerances.LEAST_TRAINED,
+            f"the unpruned weights of {name} did not train",
+            received=f"{moved:.0%} moved",
+        )
     before, after = state(answer.inputs), state_after(answer)
     still = [n for n, a in after.items() if n not in weights(before) and np.array_equal(a, before[n])]
     require(not still, f"{show_names(still)} did not change while the network was trained")
@@ -243,7 +247,7 @@ def check_finetune_without_mask_recovers(session: Session) -> None:
     for name, snapshots in seen(answer).items():
         zeros = snapshots[0] == 0
         recovered = (snapshots[-1][zeros] != 0).mean()
-        require(recovered > 0.5, f"the pruned weights of {name} stay zero with prune=False",
+        require(recovered > tolerances.LEAST_RECOVERED, f"the pruned weights of {name} stay zero with prune=False",
                 expected="most of them move", received=f"{recovered:.0%} moved")  # fmt: skip
 
 
@@ -252,7 +256,8 @@ def check_finetune_heals(session: Session) -> None:
     """Fine-tuning brings the accuracy of a pruned network back"""
     answer = session.one("lab2/finetune/masked")
     sparse = np.concatenate([np.ravel(a) for a in weights(state_after(answer)).values()])
-    require((sparse == 0).mean() > 0.4, "the network is no longer sparse", received=f"{(sparse == 0).mean():.0%}")
+    zeros = (sparse == 0).mean()
+    require(zeros > tolerances.LEAST_SPARSE, "the network is no longer sparse", received=f"{zeros:.0%}")
     require_accuracy(session, state_after(answer), session.quick.finetuned_max_drop, "fine-tuning")
 
 
@@ -301,7 +306,8 @@ def check_iterative_lets_weights_recover(session: Session) -> None:
             zeros = start == 0
             require(zeros.any(), f"{name} was not pruned before epoch {epoch} of the ramp")
             recovered = (end[zeros] != 0).mean()
-            require(recovered > 0.5, f"pruned weights of {name} stay zero in epoch {epoch} of the ramp")
+            enough = recovered > tolerances.LEAST_RECOVERED
+            require(enough, f"pruned weights of {name} stay zero in epoch {epoch} of the ramp")
 
 
 def check_iterative_freezes_after_the_ramp(session: Session) -> None:
@@ -338,7 +344,8 @@ def require_global_sparsity(network: Mapping[str, Array], q: float) -> None:
     """q percent of all prunable weights together are zero, to one element per layer."""
     arrays = weights(network)
     zeros, size = sum(int((a == 0).sum()) for a in arrays.values()), sum(a.size for a in arrays.values())
-    require(abs(zeros - q / 100 * size) <= len(arrays), f"the network has the wrong number of zeros at q = {q:g} %",
+    slack = tolerances.ZEROS_PER_LAYER * len(arrays)
+    require(abs(zeros - q / 100 * size) <= slack, f"the network has the wrong number of zeros at q = {q:g} %",
             expected=f"{q / 100 * size:.0f} of {size}", received=str(zeros))  # fmt: skip
 
 
@@ -381,7 +388,8 @@ def check_global_iterative_uses_one_threshold(session: Session) -> None:
         require_global_sparsity(start, target * epoch / ramp)
     require_zeros_held(snapshots, (ramp - 1) * batches)
     sparsities = [(history[-1] == 0).mean() for history in snapshots.values()]
-    require(max(sparsities) - min(sparsities) > 0.02, "every layer has the same sparsity: one threshold per layer")
+    spread = max(sparsities) - min(sparsities)
+    require(spread > tolerances.LEAST_SPREAD, "every layer has the same sparsity: one threshold per layer")
 
 
 @needs("global_iterative_uses_one_threshold")

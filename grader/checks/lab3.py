@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grader.cases import Arrays
-from grader.checks import needs, quantized
+from grader.checks import needs, quantized, tolerances
 from grader.checks.compare import require, require_close, require_equal, require_unchanged
 from grader.checks.lab2 import require_accuracy, state, state_after, weights
 from grader.session import Answer, Session
@@ -56,7 +56,7 @@ def require_outermost(answer: Answer) -> None:
     """The largest magnitude is a level."""
     w, wq, _ = nonzero(answer)
     largest = np.abs(w).max()
-    require(abs(np.abs(wq).max() - largest) <= 1e-6 * largest, "the outermost level is not max |w|",
+    require(abs(np.abs(wq).max() - largest) <= tolerances.OUTERMOST * largest, "the outermost level is not max |w|",
             expected=largest, received=np.abs(wq).max())  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def require_gradient(answer: Answer, where: Array) -> None:
     require(answer.fact("has_grad"), "no gradient arrives at the weights",
             advice="A tensor from .data or .detach() carries no gradient; use STE.apply.")  # fmt: skip
     received, expected = answer.array("grad")[where], answer.inputs["g"][where]
-    require_close(received, expected, "the gradient", rtol=1e-6)
+    require_close(received, expected, "the gradient", rtol=tolerances.GRADIENT)
 
 
 # --- 3(a): the straight-through estimator
@@ -169,7 +169,7 @@ def _product(answer: Answer, weight: Array) -> Array:
 def _require_product(answer: Answer, which: str) -> None:
     name = answer.case.params["class"]
     expected = _product(answer, answer.array(f"{which}.wq"))
-    require_close(answer.array(f"{which}.y"), expected, f"the output of `{name}`", rtol=1e-4)
+    require_close(answer.array(f"{which}.y"), expected, f"the output of `{name}`", rtol=tolerances.PRODUCT)
 
 
 def _require_quantized_layer(answer: Answer) -> None:
@@ -201,7 +201,8 @@ def check_fp_layers_follow_training(session: Session) -> None:
         failed = answer.facts.get("backward")
         require(failed is None, f"the backward pass of `{name}` fails: {failed}")
         require("grad" in answer.arrays, f"no gradient arrives at the float weight of `{name}`")
-        require_close(answer.array("grad"), answer.case.expected["grad"], f"the gradient of `{name}`", rtol=1e-4)
+        golden = answer.case.expected["grad"]
+        require_close(answer.array("grad"), golden, f"the gradient of `{name}`", rtol=tolerances.PRODUCT)
 
 
 # --- 3(b)
@@ -215,7 +216,8 @@ def check_accuracy_by_bits_is_measured(session: Session) -> None:
     require(set(received) == set(expected), "`accuracy_by_bits` covers other numbers of bits",
             expected=str(sorted(expected)), received=str(sorted(received)))  # fmt: skip
     for bits, value in expected.items():
-        require(abs(received[bits] - value) <= 1e-3, f"the result at {bits} bits is not what `evaluate` measured",
+        agrees = abs(received[bits] - value) <= tolerances.CONFIDENCE
+        require(agrees, f"the result at {bits} bits is not what `evaluate` measured",
                 expected=value, received=received[bits])  # fmt: skip
 
 
@@ -276,7 +278,7 @@ def check_accuracy_falls_with_bits(session: Session) -> None:
         used = _used_at(answer, num_bits)
         require(used, f"no network of {num_bits} bits was made")
         accuracy = session.evaluator.accuracy(_as_state(used, network))
-        require(abs(accuracy - expected) <= 0.03, f"the accuracy at {num_bits} bits is off",
+        require(abs(accuracy - expected) <= tolerances.QUANTIZED_ACCURACY, f"the accuracy at {num_bits} bits is off",
                 expected=f"{expected:.1%}", received=f"{accuracy:.1%}")  # fmt: skip
 
 
@@ -310,7 +312,7 @@ def check_qat_trains_the_float_weights(session: Session) -> None:
     answer = session.one("lab3/finetune_quantized/stand_in")
     before, after = _trained(answer)
     for name, weight in weights(after).items():
-        require(np.mean(weight != before[name]) > 0.9, f"{name} did not train")
+        require(np.mean(weight != before[name]) > tolerances.LEAST_TRAINED, f"{name} did not train")
         few = len(quantized.levels_of(weight)) <= 2 ** answer.case.params["bit"]
         require(not few, f"{name} holds quantized values: the float weights are lost")
 
@@ -351,7 +353,8 @@ def check_qat_trains_a_sparse_network(session: Session) -> None:
     before, after = _trained(session.one("lab3/finetune_quantized/sparse_stand_in"))
     for name, weight in weights(before).items():
         kept = weight != 0
-        require(np.mean(after[name][kept] != weight[kept]) > 0.9, f"the unpruned weights of {name} did not train")
+        moved = np.mean(after[name][kept] != weight[kept])
+        require(moved > tolerances.LEAST_TRAINED, f"the unpruned weights of {name} did not train")
 
 
 @needs("qat_keeps_sparsity")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from grader.checks import tolerances
 from grader.checks.compare import require, show
 
 __all__ = [
@@ -24,20 +25,13 @@ __all__ = [
 
 Array = NDArray[Any]
 
-SLACK = 1e-5
-"""Relative to the range: float32 rounding of scale, offset and back stays below it; half a 6-bit step
-is 8e-3.
-"""
-
-_SHARED = 0.9  # distinct values over weights: 1 for float weights, less even at one range per channel
-
 
 def levels_of(wq: Array) -> Array:
     """The distinct values, sorted; values closer than float32 rounding count as one."""
     values = np.unique(wq.astype(np.float64))
     if len(values) < 2:
         return values
-    gaps = np.diff(values) > SLACK * (values[-1] - values[0])
+    gaps = np.diff(values) > tolerances.MERGED * (values[-1] - values[0])
     return np.asarray(values[np.concatenate([[True], gaps])])
 
 
@@ -66,7 +60,7 @@ def require_quantized(wq: Array, what: str) -> None:
     require(np.isfinite(wq).all(), f"{what} becomes NaN or infinite", received=wq,
             advice="Look at what you divide by.")  # fmt: skip
     levels = levels_of(wq)
-    require(len(levels) <= _SHARED * wq.size, f"{what} was not quantized", received=f"{len(levels)} values")
+    require(len(levels) <= tolerances.SHARED * wq.size, f"{what} was not quantized", received=f"{len(levels)} values")
 
 
 def require_evenly_spaced(wq: Array, what: str) -> None:
@@ -75,7 +69,7 @@ def require_evenly_spaced(wq: Array, what: str) -> None:
     require(len(levels) > 1, f"{what} has a single level")
     gaps = np.diff(levels)
     multiples = gaps / gaps.min()
-    even = np.abs(multiples - multiples.round()) <= 0.02 * multiples
+    even = np.abs(multiples - multiples.round()) <= tolerances.SPACING * multiples
     require(even.all(), f"the levels of {what} are not evenly spaced", received=f"gaps {show(gaps)}")
 
 
@@ -84,7 +78,7 @@ def require_nearest(w: Array, wq: Array, what: str) -> None:
     levels = levels_of(wq)
     require(len(levels) > 1, f"{what} has a single level")
     nearest = np.abs(w[:, None] - levels[None, :]).min(axis=1)
-    slack = 2 * SLACK * (levels[-1] - levels[0]) + 1e-12
+    slack = tolerances.NEAREST * (levels[-1] - levels[0]) + 1e-12
     wrong = ~(np.abs(wq - w) <= nearest + slack)
     if wrong.any():
         i = int(wrong.argmax())
@@ -95,7 +89,7 @@ def require_nearest(w: Array, wq: Array, what: str) -> None:
 
 def require_range(wq: Array, low: float, high: float, what: str) -> None:
     """The outermost levels are exactly the extremes, up to the rounding of the dtype."""
-    slack = 16 * float(np.finfo(wq.dtype).eps) * max(abs(low), abs(high))
+    slack = tolerances.RANGE * float(np.finfo(wq.dtype).eps) * max(abs(low), abs(high))
     right = abs(wq.min() - low) <= slack and abs(wq.max() - high) <= slack
     require(right, f"the outermost levels of {what} are not the extremes of its non-zero weights",
             expected=f"{low:.6g} .. {high:.6g}", received=f"{wq.min():.6g} .. {wq.max():.6g}")  # fmt: skip
@@ -106,7 +100,7 @@ def require_symmetric(wq: Array, what: str) -> None:
     levels = levels_of(wq)
     require(len(levels) > 1, f"{what} has a single level")
     half_steps = 2 * levels / np.diff(levels).min()
-    mirrored = np.abs(half_steps - half_steps.round()) <= 0.05
+    mirrored = np.abs(half_steps - half_steps.round()) <= tolerances.SYMMETRY
     require(mirrored.all(), f"the levels of {what} are not symmetric around zero", received=levels)
 
 

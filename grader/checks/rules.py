@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grader.checks.compare import RTOL
+from grader.checks import tolerances
 from grader.session import Answer
 
 __all__ = ["Quadratic", "first_wrong_step"]
@@ -126,7 +126,7 @@ def first_wrong_step(answer: Answer, weights: Array) -> tuple[int, str] | None:
         return int(np.argmin(finite)), "w is NaN or infinite"
     for k in range(1, len(weights)):
         before, after = weights[k - 1], weights[k]
-        tolerance = RTOL * max(1.0, float(np.abs(before).max()))
+        tolerance = tolerances.RTOL * max(1.0, float(np.abs(before).max()))
         v = before - params["lr"] * quadratic.gradient(before)
         if reason := rule(before, v, after, params, tolerance):
             return k, reason
