@@ -8,7 +8,7 @@ BIN := .venv/bin
 endif
 READY := .venv/.installed
 
-.PHONY: demo test check lint benchmark clean
+.PHONY: demo test check lint verify benchmark clean
 
 demo: $(READY)
 	$(BIN)/grader demo --out out
@@ -21,9 +21,13 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-check: lint
+verify: $(READY)
+	$(BIN)/grader verify --html out/verify.html --json out/verify.json
+
+check: lint verify
 	$(BIN)/grader template check
 	$(BIN)/grader fixtures check
+	$(BIN)/grader mistakes check
 	$(BIN)/python -m pytest
 
 benchmark: $(READY)

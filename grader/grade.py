@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,14 @@ from typing import Self
 from grader import locations
 from grader.assignment import Assignment, Part
 from grader.cases import Arrays
+from grader.diagnosis.diagnose import Diagnosis, HiddenHypotheses, diagnose
+from grader.diagnosis.hypotheses import Hypothesis, Mistake
 from grader.errors import CheckFailed, GraderError
+from grader.memory import Memory
 from grader.oracle import goldens_for
 from grader.report import CheckReport, Curve, Outcome, PartReport, Report
 from grader.run_checks import CheckRunner, Ending
-from grader.session import Answer, Evaluator, Interview, Session
+from grader.session import Answer, Evaluator, Interview, InterviewFactory, Session
 from grader.submission import Submission, stage
 from grader.worker.host import start_server
 from grader.written import FILE, manual_items, read_written
@@ -42,17 +45,27 @@ class Grader:
         assignment: the rubric.
         show_hidden: put the messages of hidden checks into reports, for the instructor's eyes.
         method: start method of the workers; None for the platform's best.
+        memory: answers that need not be asked again; ``grader verify`` has one.
     """
 
-    def __init__(self, assignment: Assignment, *, show_hidden: bool = False, method: str | None = None) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        *,
+        show_hidden: bool = False,
+        method: str | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         start_server()
         self._assignment = assignment
         self._checks = CheckRunner(assignment)
         self._show_hidden = show_hidden
         self._method = method
+        self._interview: InterviewFactory = memory.interview if memory else Interview
         self._pristine = locations.pristine()
         self._goldens = goldens_for(assignment)
-        self._evaluator = Evaluator(self._pristine, assignment.limits, self._goldens.public)
+        self._evaluator = Evaluator(self._pristine, assignment.limits, self._goldens.public, self._interview)
+        self._hidden_mistakes = self._live_mistakes(memory or Memory()) if show_hidden else None
         self._template = read_written((self._pristine / FILE).read_bytes())
 
     def __enter__(self) -> Self:
@@ -74,7 +87,7 @@ class Grader:
             accelerator = _mentions_accelerator(submission)
             if accelerator:
                 notes.append(f"{accelerator} asks for a GPU; it was run on the CPU instead.")
-            with Interview(folder, self._assignment.limits, bool(accelerator), self._method) as interview:
+            with self._interview(folder, self._assignment.limits, bool(accelerator), self._method) as interview:
                 return self._report(submission, interview, chosen, notes)
 
     def _chosen(self, parts: Iterable[str] | None) -> list[str]:
@@ -91,7 +104,8 @@ class Grader:
         session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
         endings = self._checks.run(session, chosen)
         known = self._plain_messages(endings)
-        parts = tuple(self._part(self._assignment.parts[part], endings, known) for part in chosen)
+        named = self._diagnoses(session, endings)
+        parts = tuple(self._part(self._assignment.parts[part], endings, known, named) for part in chosen)
         if absent := [part.title for part in parts if not part.checks]:
             notes.append(f"Only your instructor's checks see: {', '.join(absent)}.")
         manual = manual_items(self._assignment, self._template, written)
@@ -115,7 +129,25 @@ class Grader:
         failures = [ending.failure for name, ending in endings.items() if ending.failure and name not in hidden]
         return {failure.message for failure in failures if failure.expected is None and failure.received is None}
 
-    def _part(self, part: Part, endings: Mapping[str, Ending], known: Set[str]) -> PartReport:
+    def _live_mistakes(self, memory: Memory) -> HiddenHypotheses | None:
+        """Names for what hidden checks find, where the catalogue is at hand."""
+        try:
+            from grader.authoring.mistakes import LiveMistakes
+        except ModuleNotFoundError:
+            return None
+        if self._goldens.hidden is None:
+            return None
+        return LiveMistakes(self._assignment, self._goldens.hidden, memory.interview).failing
+
+    def _diagnoses(self, session: Session, endings: Mapping[str, Ending]) -> Mapping[str, Hypothesis]:
+        failed = [name for name, ending in endings.items() if ending.failure is not None]
+        if not self._show_hidden:
+            failed = [name for name in failed if name not in self._assignment.hidden_checks]
+        return diagnose(Diagnosis(session, self._goldens.mistakes, self._hidden_mistakes), failed)
+
+    def _part(
+        self, part: Part, endings: Mapping[str, Ending], known: Set[str], named: Mapping[str, Hypothesis]
+    ) -> PartReport:
         """The part's automatic points, shared by weight among its checks that ran."""
         ran = {name: Fraction(weight) for name, weight in part.weights.items() if name in endings}
         total = sum(ran.values()) or 1  # notes alone weigh nothing
@@ -127,10 +159,18 @@ class Grader:
             max_score=part.automatic if ran else 0,
             manual_max=part.manual,
             bonus=part.bonus,
-            checks=tuple(self._check(name, endings[name], worth[name], part, known) for name in ran),
+            checks=tuple(self._check(name, endings[name], worth[name], part, known, named.get(name)) for name in ran),
         )
 
-    def _check(self, name: str, ending: Ending, worth: Fraction, part: Part, known: Set[str]) -> CheckReport:
+    def _check(
+        self,
+        name: str,
+        ending: Ending,
+        worth: Fraction,
+        part: Part,
+        known: Set[str],
+        named: Hypothesis | None,
+    ) -> CheckReport:
         hidden, failure = name in part.hidden, ending.failure
         tells_nothing = failure is not None and (failure.harmless or failure.message in known)
         veiled = hidden and not self._show_hidden
@@ -146,13 +186,23 @@ class Grader:
             hidden=hidden,
             expected=shown.expected if shown and not veiled else None,
             received=shown.received if shown and not veiled else None,
-            advice=_advice(shown, part) if shown else None,
+            diagnosis=_diagnosis(named.mistakes) if named else None,
+            mistakes=named.ids if named else (),
+            advice=_advice(shown, part, named.mistakes if named else ()) if shown else None,
         )
 
 
-def _advice(failure: CheckFailed, part: Part) -> str | None:
+def _diagnosis(mistakes: Sequence[Mistake]) -> str:
+    """What the mistakes are called and why they are wrong."""
+    told = [f"{mistake.title}. {mistake.explanation}" for mistake in mistakes]
+    return told[0] if len(told) == 1 else " ".join(f"({i}) {text}" for i, text in enumerate(told, 1))
+
+
+def _advice(failure: CheckFailed, part: Part, mistakes: Sequence[Mistake]) -> str | None:
+    """The hints of a diagnosis, or what the check advises, and what to read."""
+    told = [mistake.hint for mistake in mistakes] if mistakes else [failure.advice or ""]
     reading = f"Read {part.reading}." if part.reading else ""
-    return " ".join(text for text in (failure.advice, reading) if text) or None
+    return " ".join(text for text in (*told, reading) if text) or None
 
 
 def _rounded(points: Fraction | int) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from grader import locations
 from grader.assignment import Assignment
 from grader.cases import CaseSet, load_cases
+from grader.diagnosis.hypotheses import Hypotheses, load_hypotheses
 from grader.errors import GraderError, InternalError
 
 __all__ = ["Goldens", "goldens_for", "term_key"]
@@ -15,10 +17,14 @@ __all__ = ["Goldens", "goldens_for", "term_key"]
 
 @dataclass(frozen=True)
 class Goldens:
-    """The cases that students may see, and those that they may not (None outside the instructor's checkout)."""
+    """The cases that students may see, and those that they may not (None outside the instructor's checkout).
+
+    ``mistakes`` are what known mistakes answer to the public ones.
+    """
 
     public: CaseSet
     hidden: CaseSet | None
+    mistakes: Hypotheses
 
 
 def term_key(assignment: Assignment) -> str:
@@ -37,7 +43,8 @@ def goldens_for(assignment: Assignment) -> Goldens:
     public = load_cases(folder / "public")
     if public.key == term_key(assignment):
         hidden = folder / "hidden"
-        return Goldens(public, load_cases(hidden) if hidden.is_dir() else None)
+        mistakes = load_hypotheses(folder / "public")
+        return Goldens(public, load_cases(hidden) if hidden.is_dir() else None, mistakes)
     return _made_for(assignment)
 
 
@@ -48,7 +55,12 @@ def _made_for(assignment: Assignment) -> Goldens:
         raise GraderError("the goldens of this term are not here: ask your instructor for its kit") from None
     folder = locations.cache_folder() / f"{term_key(assignment)}-{source_key()}"
     try:
-        return Goldens(load_cases(folder / "public"), load_cases(folder / "hidden"))
+        return _loaded(folder)
     except InternalError:
         build(assignment, folder)
-        return Goldens(load_cases(folder / "public"), load_cases(folder / "hidden"))
+        return _loaded(folder)
+
+
+def _loaded(folder: Path) -> Goldens:
+    mistakes = load_hypotheses(folder / "public")
+    return Goldens(load_cases(folder / "public"), load_cases(folder / "hidden"), mistakes)

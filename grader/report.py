@@ -25,7 +25,10 @@ class _Model(BaseModel):
 
 
 class CheckReport(_Model):
-    """One property of one function. ``max_points`` is 0 for a note, which is never scored."""
+    """One property of one function. ``max_points`` is 0 for a note, which is never scored.
+
+    ``mistakes`` are the catalogue's ids of what ``diagnosis`` names.
+    """
 
     name: str
     title: str
@@ -34,6 +37,7 @@ class CheckReport(_Model):
     outcome: Outcome
     message: str = ""
     diagnosis: str | None = None
+    mistakes: tuple[str, ...] = ()
     hidden: bool = False
     expected: str | None = None
     received: str | None = None

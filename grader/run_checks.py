@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import pytest
 
 from grader.assignment import Assignment
-from grader.errors import AssignmentError, CheckFailed, CheckTimedOut, GraderError
+from grader.errors import AssignmentError, CheckFailed, CheckTimedOut, GraderError, InternalError
 from grader.report import Outcome
 from grader.session import Session
 
@@ -41,8 +41,8 @@ class Ending:
 class _Plugin:
     """Chooses the checks of the rubric, gives them the session, and notes their endings."""
 
-    def __init__(self, session: Session, chosen: frozenset[str]) -> None:
-        self._session = session
+    def __init__(self, session: Session | None, chosen: frozenset[str]) -> None:
+        self._asked = session
         self._chosen = chosen
         self.endings: dict[str, Ending] = {}
         self.files: dict[str, str] = {}
@@ -52,6 +52,12 @@ class _Plugin:
         """What a check asks."""
         return self._session
 
+    @property
+    def _session(self) -> Session:
+        if self._asked is None:
+            raise InternalError("checks that were only collected cannot be run")
+        return self._asked
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self.files = {_name(item): str(item.path) for item in items}
         items[:] = [item for item in items if _name(item) in self._chosen]
@@ -60,6 +66,7 @@ class _Plugin:
         for needed in getattr(_function(item), "__needs__", ()):
             if self.endings[needed].outcome is not Outcome.PASSED:
                 pytest.skip(f'builds on "{self.endings[needed].title}"')
+        self._session.begin(_name(item))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
@@ -117,31 +124,41 @@ class CheckRunner:
         chosen = frozenset(name for part in parts for name in self._assignment.parts[part].weights)
         plugin = _Plugin(session, chosen)
         known = {file for name, file in self._files.items() if name in chosen}
-        with _clean_environment():
-            code = pytest.main([*_OPTIONS, *sorted(known or _check_files())], plugins=[plugin])
-        if code == pytest.ExitCode.INTERRUPTED:
-            raise KeyboardInterrupt
-        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-            raise GraderError(f"the checks could not be run: pytest ended with {code!r}")
+        _run_pytest([*sorted(known or _check_files())], plugin)
         if not self._files:
-            _require_known(set(plugin.files), self._assignment)
+            self._require_known(set(plugin.files))
             self._files = plugin.files
         return plugin.endings
+
+    def require_known(self) -> None:
+        """Collect the checks without running them; see ``run`` for what is raised."""
+        plugin = _Plugin(None, frozenset())
+        _run_pytest(["--collect-only", *_check_files()], plugin)
+        self._require_known(set(plugin.files))
+
+    def _require_known(self, found: set[str]) -> None:
+        """Rubric and code list the same checks; a student's kit lacks the hidden ones, a term may drop a part."""
+        parts = self._assignment.parts.values()
+        known = {name for part in parts for name in part.public}
+        hidden = {name for part in parts for name in part.hidden}
+        has_hidden = (_CHECKS / "hidden").is_dir()
+        if missing := sorted((known | (hidden if has_hidden else set())) - found):
+            raise AssignmentError(f"the rubric names checks that do not exist: {', '.join(missing)}")
+        if stray := sorted(found - known - hidden - self._assignment.left_out):
+            raise AssignmentError(f"checks without a part in the rubric: {', '.join(stray)}")
+
+
+def _run_pytest(arguments: list[str], plugin: _Plugin) -> None:
+    with _clean_environment():
+        code = pytest.main([*_OPTIONS, *arguments], plugins=[plugin])
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise GraderError(f"the checks could not be run: pytest ended with {code!r}")
 
 
 def _check_files() -> list[str]:
     return [str(path) for folder in (_CHECKS, _CHECKS / "hidden") for path in sorted(folder.glob("*.py"))]
-
-
-def _require_known(found: set[str], assignment: Assignment) -> None:
-    """Rubric and code list the same checks; a student's kit lacks the hidden ones, a term may leave a part out."""
-    known = {name for part in assignment.parts.values() for name in part.public}
-    hidden = {name for part in assignment.parts.values() for name in part.hidden}
-    has_hidden = (_CHECKS / "hidden").is_dir()
-    if missing := sorted((known | (hidden if has_hidden else set())) - found):
-        raise AssignmentError(f"the rubric names checks that do not exist: {', '.join(missing)}")
-    if stray := sorted(found - known - hidden - assignment.left_out):
-        raise AssignmentError(f"checks without a part in the rubric: {', '.join(stray)}")
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,40 @@ from grader.errors import CheckFailed, CheckTimedOut, InternalError
 from grader.worker.host import Worker, WorkerLost
 from grader.written import Written
 
-__all__ = ["Answer", "Evaluator", "Interview", "Session"]
+__all__ = ["Answer", "Evaluator", "Interview", "InterviewFactory", "Seen", "Session", "answer_case", "verdict_answer"]
+
+_Value = TypeVar("_Value")
+
+
+class _Noted(Mapping[str, _Value]):
+    """A mapping that notes which of its names were looked at, absent ones too, and ``*`` where all were."""
+
+    def __init__(self, values: Mapping[str, _Value], noted: set[str]) -> None:
+        self._values = values
+        self._noted = noted
+
+    def __getitem__(self, name: str) -> _Value:
+        self._noted.add(name)
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._noted.add(str(name))
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        self._noted.add("*")
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one check looked at in the answer to one case: names of facts and of arrays, ``*`` for all."""
+
+    facts: set[str] = field(default_factory=set)
+    arrays: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -28,7 +61,7 @@ class Answer:
     case: Case
     inputs: Arrays
     facts: Mapping[str, Any]
-    arrays: Arrays
+    arrays: Mapping[str, NDArray[Any]]
 
     def array(self, name: str) -> NDArray[Any]:
         """One of the arrays.
@@ -130,14 +163,32 @@ def _unpack(header: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any
     raise CheckFailed("your code broke the process that runs it: its answer makes no sense")
 
 
+def answer_case(interview: Interview, case: Case, inputs: Arrays) -> Answer:
+    """Ask a case with all its inputs; see ``Interview.ask`` for what is raised."""
+    facts, arrays = interview.ask(case.probe, case.params, inputs)
+    return Answer(case, inputs, facts, arrays)
+
+
+def verdict_answer(part: str, written: Written) -> Answer:
+    """The verdict of a part of problem 1, in the form of an answer."""
+    case = Case(id=f"answers/{part}", probe="", module="", params={})
+    return Answer(case, {}, {"verdict": written.text(part, "verdict").lower()}, {})
+
+
+InterviewFactory = Callable[..., Interview]
+"""Makes an Interview from its arguments; ``grader verify`` has one that remembers."""
+
+
 class Evaluator:
     """Measures accuracy: loads plain weights into the provided network, in a worker that never sees student code.
 
     The labels do not leave this process.
     """
 
-    def __init__(self, pristine: Path, limits: Limits, shared: CaseSet) -> None:
-        self._interview = Interview(pristine, limits)
+    def __init__(
+        self, pristine: Path, limits: Limits, shared: CaseSet, interview: InterviewFactory = Interview
+    ) -> None:
+        self._interview = interview(pristine, limits)
         self._images = shared.shared["test.images"]
         self._labels = shared.shared["test.labels"]
         self._network = shared.group("net.")
@@ -206,6 +257,18 @@ class Session:
         self._answers: dict[str, Answer | CheckFailed] = {}
         self._hidden_answers: dict[str, Answer | CheckFailed] = {}
         self._loads: dict[str, CheckFailed | None] = {}
+        self._check = ""
+        self.seen: dict[str, dict[tuple[bool, str], Seen]] = {}
+        """By check, what it looked at in the answers to the cases (hidden or not, id) that it asked."""
+
+    def begin(self, check: str) -> None:
+        """Note what is looked at from now on as seen by ``check``."""
+        self._check = check
+        self.seen[check] = {}
+
+    def answers(self, *, hidden: bool = False) -> Mapping[str, Answer | CheckFailed]:
+        """The answers so far, by case id, with the failure where there is no usable one."""
+        return self._hidden_answers if hidden else self._answers
 
     def each(self, prefix: str, *, hidden: bool = False) -> Iterator[Answer]:
         """The answers to all cases below ``prefix``, asked when first needed.
@@ -218,7 +281,9 @@ class Session:
             raise InternalError("hidden cases are not here: this check needs the instructor's checkout")
         remembered = self._hidden_answers if hidden else self._answers
         for case in cases.matching(prefix):
-            yield self._answer(case, cases, remembered)
+            seen = self.seen.setdefault(self._check, {}).setdefault((hidden, case.id), Seen())
+            answer = self._answer(case, cases, remembered)
+            yield replace(answer, facts=_Noted(answer.facts, seen.facts), arrays=_Noted(answer.arrays, seen.arrays))
 
     def one(self, case_id: str, *, hidden: bool = False) -> Answer:
         """The answer to exactly one case."""
@@ -236,6 +301,13 @@ class Session:
             for case_id, answer in self._answers.items()
             if case_id.startswith(f"{prefix}/") and case_id in self._public.cases
         }
+
+    def verdict(self, part: str) -> str:
+        """The verdict of a part of problem 1, in lower case; empty if it is still to be written."""
+        answer = verdict_answer(part, self.written)
+        self._hidden_answers[answer.case.id] = answer
+        self.seen.setdefault(self._check, {})[True, answer.case.id] = Seen(facts={"verdict"})
+        return str(answer.fact("verdict"))
 
     def case(self, case_id: str) -> Case:
         """A public case."""
@@ -260,8 +332,7 @@ class Session:
 
     def _ask(self, case: Case, inputs: Arrays) -> Answer:
         self._load(case.module)
-        facts, arrays = self._interview.ask(case.probe, case.params, inputs)
-        return Answer(case, inputs, facts, arrays)
+        return answer_case(self._interview, case, inputs)
 
     def _load(self, module: str) -> None:
         """Import a module once, so that one that hangs or dies there costs its deadline only once."""

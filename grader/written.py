@@ -10,7 +10,7 @@ from typing import Any
 from grader.assignment import Assignment
 from grader.report import ManualItem
 
-__all__ = ["Written", "manual_items", "read_written"]
+__all__ = ["FILE", "Written", "manual_items", "read_written"]
 
 FILE = "answers.toml"
 _TEXT_FIELDS = ("explanation", "answer")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+# --- Provided: which layers may be pruned
+
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 

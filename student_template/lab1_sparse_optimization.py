@@ -18,6 +18,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+# --- Provided: the problem, and what a solver returns
+
 Array = NDArray[np.float64]
 
 X: Array = np.array([[-1, 2, 1, 1, -1], [-2, 1, -2, 0, 2], [1, 0, -2, -2, -1]], dtype=np.float64)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# --- Provided: batches of images and labels
+
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 

@@ -27,16 +27,20 @@ LAYERS = {
     "session": {"assignment", "cases", "errors", "worker", "written"},
     "checks": {"cases", "errors", "session"},
     "run_checks": {"assignment", "errors", "report", "session", "checks"},
-    "oracle": {"assignment", "authoring", "cases", "errors", "locations"},
-    "grade": {"assignment", "cases", "errors", "locations", "oracle", "report", "run_checks", "session",
-              "submission", "worker", "written"},
+    "memory": {"assignment", "cases", "errors", "session"},
+    "diagnosis": {"errors", "session"},
+    "oracle": {"assignment", "authoring", "cases", "diagnosis", "errors", "locations"},
+    "grade": {"assignment", "authoring", "cases", "diagnosis", "errors", "locations", "memory", "oracle", "report",
+              "run_checks", "session", "submission", "worker", "written"},
     "render": {"report"},
     "watch": set(),
     "catalogue": {"errors"},
-    "authoring": {"assignment", "cases", "catalogue", "errors", "grade", "locations", "oracle", "render", "report",
-                  "session", "submission"},
-    "cli": {"assignment", "authoring", "errors", "grade", "locations", "render", "report", "submission", "watch",
-            "worker"},
+    "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "locations", "memory", "oracle",
+                  "render", "report", "session", "submission", "verify", "written"},
+    "verify": {"assignment", "catalogue", "checks", "errors", "grade", "locations", "memory", "render", "report",
+               "run_checks", "submission"},
+    "cli": {"assignment", "authoring", "errors", "grade", "locations", "render", "report", "submission", "verify",
+            "watch", "worker"},
 }  # fmt: skip
 
 
@@ -81,7 +85,7 @@ def test_the_untrusted_side_knows_no_answers() -> None:
 
 def test_the_judge_needs_no_torch_in_the_quick_profile() -> None:
     """Everything that ``grader check`` imports in its own process."""
-    judge = set(LAYERS) - {"authoring", "catalogue", "probes", "worker"}
+    judge = set(LAYERS) - {"authoring", "catalogue", "probes", "verify", "worker"}
     for path in MODULES:
         if path.relative_to(ROOT / "grader").parts[0].removesuffix(".py") in judge:
             assert not [name for name in _imports(path) if name.split(".")[0] in ("torch", "torchvision")], path

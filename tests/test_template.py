@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import copy
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from grader.errors import GraderError, StaleOutput
 from tests.conftest import ROOT
 
 LABS = ("lab1_sparse_optimization.py", "lab2_pruning.py", "FP_layers.py", "lab3_quantization.py")
+SOLUTION_SECTION = re.compile(r"^Solution:\n(?:[ \t]+.*\n?|\n)*", re.MULTILINE)
 
 
 @pytest.fixture
@@ -64,18 +67,39 @@ def test_a_stray_or_missing_file_is_noticed_and_mended(checkout: Path, stray: bo
     assert "up to date" in template.check()
 
 
-def _signatures(source: str) -> dict[str, str]:
-    tree, found = ast.parse(source), {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            found[node.name] = ast.unparse(node.args) + (ast.unparse(node.returns) if node.returns else "")
+def _specifications(source: str) -> dict[str, tuple[str, str]]:
+    """Head (decorators and fields too) and docstring of a file, its public functions and classes, and their methods."""
+    tree = ast.parse(source)
+    found = {"": ("", ast.get_docstring(tree) or "")}
+    for prefix, nodes in [("", tree.body), *((f"{n.name}.", n.body) for n in tree.body if isinstance(n, ast.ClassDef))]:
+        for node in nodes:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and (node.name[:2] == "__" or node.name[0] != "_"):
+                head = copy.copy(node)
+                fields = [child for child in node.body if isinstance(child, ast.AnnAssign)]
+                head.body = fields if isinstance(node, ast.ClassDef) and fields else [ast.Pass()]
+                found[prefix + node.name] = (ast.unparse(head), (ast.get_docstring(node) or "").strip())
     return found
 
 
 @pytest.mark.parametrize("name", LABS)
 def test_signatures_are_those_of_the_reference(name: str) -> None:
-    reference = _signatures((ROOT / "reference" / name).read_text())
-    assert _signatures((ROOT / "student_template" / name).read_text()) == reference
+    ours, theirs = (_specifications((ROOT / folder / name).read_text()) for folder in ("reference", "student_template"))
+    assert {key: head for key, (head, _) in theirs.items()} == {key: head for key, (head, _) in ours.items()}
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_docstrings_are_those_of_the_reference_without_their_solutions(name: str) -> None:
+    ours, theirs = (_specifications((ROOT / folder / name).read_text()) for folder in ("reference", "student_template"))
+    expected = {key: SOLUTION_SECTION.sub("", doc).strip() for key, (_, doc) in ours.items()}
+    assert {key: doc for key, (_, doc) in theirs.items()} == expected
+
+
+def test_no_part_of_the_specification_is_in_a_solution_section() -> None:
+    """What is stripped is the section itself, which is indented, and nothing that stands after it."""
+    docs = [doc for name in LABS for _, doc in _specifications((ROOT / "reference" / name).read_text()).values()]
+    sections = [section for doc in docs for section in SOLUTION_SECTION.findall(doc)]
+    assert len(sections) >= 10
+    assert not [s for s in sections if re.search(r"\b(Args|Returns|Raises|Attributes):", s)]
 
 
 @pytest.mark.parametrize("name", LABS)

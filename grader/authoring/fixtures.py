@@ -15,8 +15,10 @@ import numpy as np
 from grader import locations
 from grader.assignment import Assignment
 from grader.authoring import cases_lab1, cases_lab2, cases_lab3
+from grader.authoring.mistakes import public_hypotheses
 from grader.authoring.tiny import load_reference, make_tiny, recipe_key
 from grader.cases import Arrays, Case, CaseSet, load_cases, save_cases
+from grader.diagnosis.hypotheses import save_hypotheses
 from grader.errors import GraderError, StaleOutput
 from grader.oracle import term_key
 from grader.session import Evaluator, Interview
@@ -59,6 +61,7 @@ def build(assignment: Assignment, folder: Path, *, retrain: bool = False) -> Non
     hidden.cases["problem1/verdicts"] = _verdicts()
     hidden.shared = {name: a for name, a in shared.items() if not name.startswith("test.")}
     save_cases(folder / "public", public)
+    save_hypotheses(folder / "public", public_hypotheses(assignment, public))
     save_cases(folder / "hidden", hidden)
     (folder / "recipe.json").write_text(json.dumps({"tiny": recipe_key()}) + "\n", encoding="utf-8")
 

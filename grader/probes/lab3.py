@@ -77,8 +77,9 @@ def _forward(
 ) -> Reply:
     """The layer's output on x, and what ``STE`` makes of the weight that it had."""
     bits = {"bit": params["options"]["Nbits"], "symmetric": params["options"].get("symmetric")}
-    wq = _quantize(student, weight.detach().clone(), bits)
+    before = weight.detach().clone()
     y = student.call(made, torch.from_numpy(arrays["x"].copy()))
+    wq = _quantize(student, before, bits)
     expected = tuple(params["output_shape"])
     outputs: Outputs = {f"{which}.y": tensor_array(y, f"the output of `{params['class']}`", expected)}
     facts = _backward(student, y, torch.ones_like(y)) if y.requires_grad else {}

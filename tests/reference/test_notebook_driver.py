@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbclient
 import nbformat
 import numpy as np
 import pytest
@@ -121,8 +122,6 @@ def write_images(root: Path) -> None:
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory, notebook: Any) -> tuple[Any, Path]:
     """The notebook after a run beside copies of the reference's files, and the folder of that run."""
-    nbclient = pytest.importorskip("nbclient", reason="nbclient, which runs notebooks, is not installed")
-    pytest.importorskip("ipykernel", reason="ipykernel, which nbclient runs Python in, is not installed")
     root = tmp_path_factory.mktemp("hw4")
     write_images(root / "images")
     work = root / "work"

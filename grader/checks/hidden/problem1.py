@@ -8,7 +8,7 @@ from grader.session import Session
 
 def _require_verdict(session: Session, part: str) -> None:
     require(session.written.problem is None, str(session.written.problem), harmless=True)
-    verdict = session.written.text(part, "verdict").lower()
+    verdict = session.verdict(part)
     where = f"the verdict of {part} in answers.toml"
     require(verdict, f'{where} is still to be written: "true" or "false"', harmless=True)
     require(verdict in ("true", "false"), f'{where} is neither "true" nor "false"', harmless=True)

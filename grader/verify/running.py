@@ -1,0 +1,128 @@
+"""Grades subjects in several processes, and goes on where an interrupted run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from grader import locations
+from grader.assignment import Assignment
+from grader.errors import InternalError
+from grader.grade import Grader
+from grader.memory import Memory
+from grader.verify.judging import Result, result_of
+from grader.verify.subjects import Subject
+
+__all__ = ["Journal", "grade_all", "source_digest"]
+
+_BATCH = 4  # subjects handed to a process at a time: few enough to end evenly, enough to share what they ask
+
+
+class Journal:
+    """Results on disk, one line each, of one state of the sources.
+
+    Args:
+        folder: where journals lie.
+        key: what the results depend on; those of another state are dropped.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._path = folder / f"verify-{key}.jsonl"
+
+    def load(self) -> dict[str, Result]:
+        """The results so far; a line that was cut off when the run was killed does not count."""
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for line in lines:
+            try:
+                result = Result.model_validate_json(line)
+            except ValidationError:
+                continue
+            found[result.subject] = result
+        return found
+
+    def add(self, result: Result) -> None:
+        """Write one result through to the file."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        for old in set(self._path.parent.glob("verify-*.jsonl")) - {self._path}:
+            old.unlink(missing_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(result.model_dump_json() + "\n")
+
+    def clear(self) -> None:
+        """Forget everything: the next run grades anew."""
+        self._path.unlink(missing_ok=True)
+
+
+def source_digest() -> str:
+    """A digest of everything that a result depends on."""
+    root = locations.instructor_folder("reference").parent
+    digest = hashlib.sha256()
+    for folder in ("grader", "reference", "student_template", "fixtures"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def grade_all(
+    assignment: Assignment, found: Sequence[Subject], *, jobs: int = 2, journal: Journal | None = None
+) -> Iterator[Result]:
+    """Grade every subject, in the order in which they are finished.
+
+    Args:
+        assignment: the rubric.
+        found: the subjects.
+        jobs: judge processes; 0 grades in this one.
+        journal: results that need not be graded again; finished ones are added.
+    """
+    known = journal.load() if journal else {}
+    yield from (known[subject.id] for subject in found if subject.id in known)
+    waiting = [subject for subject in found if subject.id not in known]
+    for result in _graded(assignment, waiting, jobs):
+        if journal:
+            journal.add(result)
+        yield result
+
+
+def _graded(assignment: Assignment, waiting: Sequence[Subject], jobs: int) -> Iterator[Result]:
+    if jobs == 0:
+        with Grader(assignment, show_hidden=True, memory=Memory()) as grader:
+            for subject in waiting:
+                yield result_of(subject, grader.grade(subject.submission()))
+        return
+    batches = [waiting[i : i + _BATCH] for i in range(0, len(waiting), _BATCH)]
+    pool = ProcessPoolExecutor(
+        max_workers=min(jobs, len(batches)) or 1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(assignment,),
+    )
+    try:
+        for done in as_completed([pool.submit(_grade_batch, batch) for batch in batches]):
+            yield from done.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_grader: Grader | None = None
+"""The grader of a process of the pool."""
+
+
+def _start(assignment: Assignment) -> None:
+    global _grader
+    _grader = Grader(assignment, show_hidden=True, memory=Memory())
+
+
+def _grade_batch(batch: Sequence[Subject]) -> list[Result]:
+    if _grader is None:
+        raise InternalError("a process of grader verify was not started by it")
+    return [result_of(subject, _grader.grade(subject.submission())) for subject in batch]
