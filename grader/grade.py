@@ -234,5 +234,5 @@ def _curve(title: str, expected: Arrays, answer: Answer | None) -> Curve:
         expected_weights=expected["weights"].tolist(),
         expected_losses=expected["losses"].tolist(),
         weights=answer.array("weights").tolist() if answer else None,
-        losses=answer.array("losses").tolist() if answer else None,
+        losses=answer.array("losses").tolist() if answer and "losses" in answer.arrays else None,
     )

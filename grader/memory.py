@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,16 @@ def _closure(roots: Iterable[str], files: Mapping[str, bytes]) -> Iterator[str]:
         waiting += [name for name in _imports(files[module]) if name in files]
 
 
-def _imports(source: bytes) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _imports(source: bytes) -> frozenset[str]:
+    found: set[str] = set()
     try:
         tree = ast.parse(source)
     except SyntaxError:  # it imports nothing, then
-        return
+        return frozenset()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            found.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.partition(".")[0]
+            found.add(node.module.partition(".")[0])
+    return frozenset(found)

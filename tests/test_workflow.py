@@ -53,15 +53,13 @@ def test_every_step_does_one_thing_and_says_which_version(steps: list[dict[str, 
         assert "run" in step or re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"]), step
 
 
-def test_it_runs_the_gate_and_what_it_makes_exists(steps: list[dict[str, Any]]) -> None:
-    script = "\n".join(step["run"] for step in steps if "run" in step)
-    assert SCRIPT.findall(script) == [".ci/run"]
-    assert "verify" in targets(script) <= make_targets()
+def test_it_runs_the_gate(steps: list[dict[str, Any]]) -> None:
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
 
 
 def test_the_gate_makes_and_calls_what_exists() -> None:
     script = GATE.read_text(encoding="utf-8")
-    assert {"demo", "lint", "test"} <= targets(script) <= make_targets()
+    assert {"demo", "lint", "test", "verify"} <= targets(script) <= make_targets()
     assert all((ROOT / path).is_file() for path in SCRIPT.findall(script))
 
 

@@ -43,9 +43,20 @@ def _evaluate(name: str, tiny: Arrays, count: int, batch_size: int, training: bo
     return _case(f"evaluate/{name}", "evaluate", params, _NET, inputs)
 
 
-def _prune(name: str, q: float, shape: tuple[int, ...], seed: int, shift: float = 0.0, dtype: Any = np.float32) -> Case:
+def _prune(
+    name: str,
+    q: float,
+    shape: tuple[int, ...],
+    seed: int,
+    *,
+    shift: float = 0.0,
+    zeros: float = 0.0,
+    dtype: Any = np.float32,
+) -> Case:
+    """A layer of random weights, of which a fraction ``zeros`` was pruned before."""
     random = np.random.default_rng(seed)
     weight = (random.normal(size=shape) * 0.1 + shift).astype(dtype)
+    weight[np.abs(weight) < np.quantile(np.abs(weight), zeros)] = 0
     inputs = {"weight": weight, "bias": random.normal(size=shape[0]).astype(dtype)}
     return _case(f"prune_layer/{name}", "prune_layer", {"q": q}, {}, inputs)
 
@@ -74,11 +85,12 @@ def _global(q: float) -> Case:
 def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     """Cases that students may see."""
     yield _evaluate("even", tiny, 48, 16, True, slice(0, 12))
-    yield _evaluate("partial", tiny, 38, 16, False, slice(32, 38))
+    yield _evaluate("partial", tiny, 38, 16, False, slice(34, 38))
     for i, q in enumerate(term.one_shot_sparsities):
         yield _prune(f"conv_{q:g}", q, (16, 8, 3, 3), 30 + i)
     yield _prune("linear", term.target_sparsity, (10, 32), 40, shift=0.05)
-    yield _case("sparsity", "sparsity", {"net": NETWORK}, _SPARSE, {})
+    yield _case("sparsity/pruned", "sparsity", {"net": NETWORK}, _SPARSE, {})
+    yield _case("sparsity/dense", "sparsity", {"net": NETWORK}, _NET, {})
     yield _finetune("masked", _SPARSE, True, 8)
     yield _finetune("free", _SPARSE, False, 1)
     yield _ramp("assignment", term.epochs, term.target_sparsity, term.ramp_epochs)
@@ -93,8 +105,10 @@ def hidden(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _prune("sparse", 95, (12, 5, 3, 3), 50, dtype=np.float64)
     yield _prune("dense", 10, (7, 11, 1, 1), 51)
     yield _prune("negative", 55, (9, 21), 52, shift=-0.3)
+    yield _prune("again", 70, (8, 6, 3, 3), 53, zeros=0.4)
     yield _finetune("globally_pruned", _GLOBAL, True, 2)
     yield _ramp("short", 6, 80.0, 4)
     yield _ramp("one", 3, 55.0, 1)
+    yield _ramp("uneven", 8, 50.0, 6)
     yield _global(35)
     yield _global(90)

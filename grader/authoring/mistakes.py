@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from grader import locations
@@ -66,9 +66,17 @@ class LiveMistakes:
         self._interview = interview
         self._reference = {name: (locations.instructor_folder("reference") / name).read_bytes() for name in EDITABLE}
         self._misconceptions = [item for item in all_entries() if item.kind is Kind.MISCONCEPTION]
+        self._known: dict[str, Sketches] = {}
 
     def sketches(self, mistakes: Sequence[Entry], case_ids: Iterable[str]) -> Sketches:
         """What the reference answers with these mistakes in it, to cases of the labs and to verdicts."""
+        known = self._known.setdefault(" ".join(item.id for item in mistakes), {})
+        asked = list(case_ids)
+        if new := [case_id for case_id in asked if case_id not in known]:
+            known |= self._asked(mistakes, new)
+        return {case_id: known[case_id] for case_id in asked}
+
+    def _asked(self, mistakes: Sequence[Entry], case_ids: Iterable[str]) -> Sketches:
         files = with_entries(self._reference, mistakes)
         submission = Submission("a known mistake", files, ())
         with tempfile.TemporaryDirectory(prefix="grader-") as scratch:
@@ -86,11 +94,11 @@ class LiveMistakes:
         except CheckFailed as failure:
             return failure
 
-    def failing(self, check: str, case_ids: Iterable[str]) -> Hypotheses:
-        """What the misconceptions that fail ``check`` answer to these cases."""
+    def failing(self, check: str, case_ids: Iterable[str], possible: Callable[[str], bool]) -> Hypotheses:
+        """What those misconceptions that fail ``check``, and whose id is ``possible``, answer to these cases."""
         asked = list(case_ids)
         right = self.sketches([], asked)
-        found = [item for item in self._misconceptions if check in item.fails | item.may_fail]
+        found = [item for item in self._misconceptions if check in item.fails | item.may_fail and possible(item.id)]
         alternatives = [
             Hypothesis((mistake_of(item),), footprint(right, self.sketches([item], asked))) for item in found
         ]

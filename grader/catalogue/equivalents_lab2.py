@@ -54,6 +54,61 @@ def collects_all_predictions(net, loader):
     return np.mean((torch.cat(predicted) == torch.cat(labels)).numpy())
 
 
+@equivalent("lab2_pruning.evaluate")
+def decorated_and_image_by_image(net: nn.Module, loader, device: str = "cpu") -> float:
+    """A decorated helper for no_grad, a type hint more, a parameter more, and one image at a time."""
+
+    @torch.no_grad()
+    def hits():
+        for images, labels in loader:
+            for image, label in zip(images, labels, strict=True):
+                yield int(net(image[None].to(device))[0].argmax()) == int(label)
+
+    training = net.training
+    net.to(device).eval()
+    found = list(hits())
+    net.train(mode=training)
+    return sum(found) / len(found)
+
+
+@equivalent("lab2_pruning.evaluate")
+def with_a_meter_class(net, loader):
+    """A class that counts, and a mode that is restored even after an error."""
+
+    class Meter:
+        def __init__(self):
+            self.right, self.seen = 0, 0
+
+        def update(self, logits, labels):
+            self.right += logits.max(1)[1].eq(labels).sum().item()
+            self.seen += labels.numel()
+
+        @property
+        def value(self):
+            return self.right / max(self.seen, 1)
+
+    meter, mode = Meter(), net.training
+    try:
+        net.eval()
+        with torch.set_grad_enabled(False):
+            for data in loader:
+                meter.update(net(data[0]), data[1])
+    finally:
+        net.train(mode)
+    return meter.value
+
+
+@equivalent("lab2_pruning.evaluate")
+def evaluates_a_copy(net, loader):
+    """A copy in evaluation mode leaves the network's mode and statistics alone."""
+    import copy
+
+    copied = copy.deepcopy(net).eval()
+    with torch.no_grad():
+        found = [(copied(images).argmax(1) == labels) for images, labels in loader]
+    return torch.cat(found).float().mean().item()
+
+
 # --- 2(b)
 
 
@@ -123,6 +178,101 @@ def by_torch_prune(layer, q=70.0):
     prune.remove(layer, "weight")
 
 
+@equivalent("lab2_pruning.prune_by_percentage")
+def by_hardshrink(layer: nn.Module, q: float = 50.0, *, verbose: bool = False) -> float:
+    """torch's hard threshold; another default, a parameter more, and a result that nobody asked for."""
+    weight = layer.weight.data
+    threshold = torch.quantile(weight.abs().flatten(), torch.tensor(q / 100, dtype=weight.dtype)).item()
+    layer.weight.data = nn.functional.hardshrink(weight, threshold)
+    if verbose:
+        print(f"threshold {threshold:.4f}")
+    return threshold
+
+
+@equivalent("lab2_pruning.prune_by_percentage")
+def by_a_loop(layer, q=70.0):
+    """One weight after the other, in plain Python."""
+    values = layer.weight.detach().flatten().tolist()
+    remove = sorted(range(len(values)), key=lambda i: abs(values[i]))[: round(len(values) * q / 100)]
+    for i in remove:
+        values[i] = 0.0
+    pruned = torch.tensor(values, dtype=layer.weight.dtype).reshape(layer.weight.shape)
+    with torch.no_grad():
+        layer.weight.copy_(pruned)
+
+
+@equivalent("lab2_pruning.prune_by_percentage")
+def by_topk_of_the_kept(layer, q=70.0):
+    """The mask of the largest magnitudes, scattered as ones; a detached clone is masked and written back."""
+    weight = layer.weight.detach().clone()
+    keep = weight.numel() - int(weight.numel() * q / 100)
+    mask = torch.zeros(weight.numel(), dtype=weight.dtype)
+    mask.scatter_(0, weight.abs().flatten().topk(keep).indices, 1)
+    layer.weight.data = weight * mask.reshape(weight.shape)
+
+
+@equivalent("lab2_pruning.prune_by_percentage")
+def by_argpartition(layer, q=70.0):
+    """numpy's partition, on memory that the parameter and the array share."""
+    import numpy as np
+
+    flat = layer.weight.detach().numpy().reshape(-1)
+    count = int(np.floor(flat.size * q / 100))
+    flat[np.argpartition(np.abs(flat), count)[:count]] = 0
+
+
+@equivalent("lab2_pruning.prune_by_percentage")
+def by_squares(layer, q=70.0):
+    """Squares rank as magnitudes do; >= at the threshold, and masked_fill that makes a new tensor."""
+    energy = torch.square(layer.weight.data)
+    too_small = ~(energy >= energy.view(-1).quantile(q / 100.0, interpolation="higher"))
+    layer.weight.data = layer.weight.data.masked_fill(too_small, 0)
+
+
+@equivalent("lab2_pruning.prune_by_percentage")
+def with_a_mask_class(layer, q=70.0):
+    """A class that holds a mask and applies it."""
+
+    class Mask:
+        def __init__(self, weight, fraction):
+            self.keep = weight.abs().gt(weight.abs().flatten().quantile(fraction))
+
+        @property
+        def density(self):
+            return self.keep.float().mean().item()
+
+        def apply_to(self, weight):
+            weight.data.mul_(self.keep.to(weight.dtype))
+
+    Mask(layer.weight.detach(), q / 100).apply_to(layer.weight)
+
+
+@equivalent("lab2_pruning.prune_by_percentage")
+def with_names_in_other_scripts(layer, q=70.0):
+    """Local names may be Greek or Cyrillic."""
+    θ = torch.quantile(layer.weight.detach().abs(), q / 100)
+    маска = layer.weight.detach().abs() > θ
+    layer.weight.data[~маска] = 0
+
+
+@equivalent("lab2_pruning.prune_by_percentage")
+def by_a_parametrization(layer, q=70.0):
+    """A parametrization masks the weight, and is removed with the masked weight left in its place."""
+    from torch.nn.utils import parametrize
+
+    class Masked(nn.Module):
+        def __init__(self, mask):
+            super().__init__()
+            self.register_buffer("mask", mask)
+
+        def forward(self, weight):
+            return weight * self.mask
+
+    magnitude = layer.weight.detach().abs()
+    parametrize.register_parametrization(layer, "weight", Masked(magnitude > torch.quantile(magnitude, q / 100)))
+    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+
+
 # --- 2(c)
 
 
@@ -134,6 +284,27 @@ def sparsity_from_parameters(net):
         if parameter.dim() > 1 and "id_mapping" not in name:
             found[name] = 1 - torch.count_nonzero(parameter).item() / parameter.numel()
     return found
+
+
+@equivalent("lab2_pruning.sparsity_by_layer")
+def sparsity_as_numpy_numbers(net):
+    """Counted by numpy, and numbers of numpy, in a dictionary of another class."""
+    from collections import OrderedDict
+
+    import numpy as np
+
+    found = OrderedDict()
+    for name, module in net.named_modules():
+        if type(module) in (nn.Conv2d, nn.Linear) and not name.count("id_mapping"):
+            weight = module.weight.detach().cpu().numpy()
+            found[name] = np.float64(np.sum(weight == 0)) / weight.size
+    return found
+
+
+@equivalent("lab2_pruning.sparsity_by_layer")
+def one_minus_density(net, digits=None):
+    """One minus the density, as a tensor of one number."""
+    return {f"{name}.weight": 1 - (m.weight.data != 0).double().mean() for name, m in prunable_layers(net).items()}
 
 
 @equivalent("lab2_pruning.finetune_after_prune")
@@ -227,6 +398,119 @@ def by_torch_prune_with_a_mask(net, trainloader, criterion, optimizer, prune=Tru
         pruning.remove(layer, "weight")
 
 
+@equivalent("lab2_pruning.finetune_after_prune")
+def mask_taken_anew_before_every_step(net, trainloader, criterion, optimizer, prune=True):
+    """A mask that is taken before each step has all zeros of the one before, since they are held."""
+    net.train()
+    for images, labels in trainloader:
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        masks = [(m.weight, m.weight.detach().bool()) for m in prunable_layers(net).values()]
+        optimizer.step()
+        for weight, mask in masks:
+            if prune:
+                weight.data = weight.data.where(mask, 0.0)
+
+
+@equivalent("lab2_pruning.finetune_after_prune")
+def with_a_mask_keeper(
+    net: nn.Module, trainloader, criterion=None, optimizer=None, prune: bool = True, log=None
+) -> float:
+    """A class for the masks, defaults that differ, and the mean loss as a result."""
+
+    class Keeper:
+        def __init__(self, net):
+            self.masks = {name: (layer.weight != 0).float() for name, layer in prunable_layers(net).items()}
+
+        @torch.no_grad()
+        def restore(self, net):
+            for name, layer in prunable_layers(net).items():
+                layer.weight.data *= self.masks[name]
+
+    keeper = Keeper(net) if prune else None
+    total, count = 0.0, 0
+    net.train()
+    for inputs, targets in trainloader:
+        optimizer.zero_grad()
+        loss = criterion(net(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        if keeper is not None:
+            keeper.restore(net)
+        total, count = total + loss.item() * len(targets), count + len(targets)
+    if log is not None:
+        log(total / count)
+    return total / count
+
+
+@equivalent("lab2_pruning.finetune_after_prune")
+def by_hooks_on_the_gradient_and_a_mask(net, trainloader, criterion, optimizer, prune=True):
+    """Hooks mask the gradients and the mask is applied after every step all the same; numpy holds the zeros."""
+    import numpy as np
+
+    held = [(m.weight, np.nonzero(m.weight.detach().numpy() == 0)) for m in prunable_layers(net).values()]
+    hooks = []
+    if prune:
+        for weight, _ in held:
+            keep = (weight.detach() != 0).to(weight.dtype)
+            hooks.append(weight.register_hook(lambda gradient, keep=keep: gradient * keep))
+    net.train()
+    for images, labels in iter(trainloader):
+        for parameter in net.parameters():
+            parameter.grad = None
+        outputs = net(images)
+        criterion(outputs, labels).backward()
+        optimizer.step()
+        for weight, zeros in held if prune else []:
+            weight.detach().numpy()[zeros] = 0.0
+    for hook in hooks:
+        hook.remove()
+
+
+@equivalent("lab2_pruning.finetune_after_prune")
+def by_a_parametrization_while_training(net, trainloader, criterion, optimizer, prune=True):
+    """A parametrization masks the weights while they train, and is removed at the end."""
+    from torch.nn.utils import parametrize
+
+    class Masked(nn.Module):
+        def __init__(self, mask):
+            super().__init__()
+            self.mask = mask
+
+        def forward(self, weight):
+            return weight * self.mask
+
+    layers = list(prunable_layers(net).values()) if prune else []
+    for layer in layers:
+        parametrize.register_parametrization(layer, "weight", Masked(layer.weight.detach() != 0))
+    net.train()
+    for images, labels in trainloader:
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        optimizer.step()
+    for layer in layers:
+        parametrize.remove_parametrizations(layer, "weight")
+
+
+@equivalent("lab2_pruning.finetune_after_prune")
+def reports_accuracies(net, trainloader, criterion, optimizer, prune=True, verbose=True):
+    """Accuracies are measured before and after the epoch, and during it."""
+    layers = prunable_layers(net).values()
+    zeros = [layer.weight.detach() == 0 for layer in layers]
+    history = [evaluate(net, trainloader)]
+    net.train()
+    for step, (images, labels) in enumerate(trainloader):
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        optimizer.step()
+        if prune:
+            for layer, zero in zip(layers, zeros, strict=True):
+                layer.weight.data[zero] = 0
+        if verbose and step % 4 == 0:
+            history.append(evaluate(net, trainloader))
+    return [*history, evaluate(net, trainloader)]
+
+
 # --- 2(d)
 
 
@@ -242,6 +526,22 @@ def ramp_by_interpolation(epoch, target=70.0, ramp_epochs=10, start=0):
 def ramp_by_cases(epoch, target=70.0, ramp_epochs=10):
     """An increment per epoch, and the target from the end of the ramp on."""
     return target if epoch >= ramp_epochs else epoch * (target / ramp_epochs)
+
+
+@equivalent("lab2_pruning.pruning_percentage")
+def ramp_from_a_table(epoch: int, target: float = 80, ramp_epochs: int = 20):
+    """A table of all steps, made by torch; other defaults."""
+    table = torch.linspace(0, target, int(ramp_epochs) + 1, dtype=torch.float64)
+    return table[min(max(int(epoch), 0), len(table) - 1)].item()
+
+
+@equivalent("lab2_pruning.pruning_percentage")
+def ramp_by_adding_up(epoch, target=70.0, ramp_epochs=10):
+    """One increment after the other."""
+    q = 0.0
+    for _ in range(epoch):
+        q = min(q + target / ramp_epochs, target)
+    return q
 
 
 @equivalent("lab2_pruning.iterative_prune")
@@ -285,6 +585,64 @@ def in_one_loop(net, trainloader, criterion, optimizer, epochs=20, target=70.0, 
                 layer.weight.data.mul_(mask)
 
 
+@equivalent("lab2_pruning.iterative_prune")
+def two_loops(
+    net, trainloader, criterion, optimizer, epochs=20, target=70.0, ramp_epochs=10, global_threshold=False, log=None
+):
+    """One loop for the ramp, one for the rest; a helper, a parameter more, and accuracies as a result."""
+
+    def prune_to(q):
+        if not global_threshold:
+            for layer in prunable_layers(net).values():
+                prune_by_percentage(layer, q)
+            return
+        global_prune_by_percentage(net, q)
+
+    accuracies = []
+    for epoch in range(min(ramp_epochs, epochs)):
+        prune_to(target * (epoch + 1) / ramp_epochs)
+        finetune_after_prune(net, trainloader, criterion, optimizer, prune=(epoch + 1 == ramp_epochs))
+        accuracies.append(evaluate(net, trainloader))
+    while len(accuracies) < epochs:
+        finetune_after_prune(net, trainloader, criterion, optimizer)
+        accuracies.append(evaluate(net, trainloader))
+    return accuracies
+
+
+@equivalent("lab2_pruning.iterative_prune")
+def with_a_scheduler_class(
+    net, trainloader, criterion, optimizer, epochs=100, target=80.0, ramp_epochs=50, global_threshold=True
+):
+    """A class that prunes; the masks are kept outside of `finetune_after_prune`; other defaults."""
+
+    class Pruner:
+        def __init__(self):
+            self.masks = None
+
+        def step(self, epoch):
+            q = pruning_percentage(epoch, target, ramp_epochs)
+            prune = global_prune_by_percentage if global_threshold else self.by_layer
+            prune(net, q)
+            if epoch == ramp_epochs:
+                self.masks = {n: layer.weight.data.ne(0) for n, layer in prunable_layers(net).items()}
+
+        def by_layer(self, net, q):
+            for layer in prunable_layers(net).values():
+                prune_by_percentage(layer, q)
+
+        def hold(self, *_):
+            for name, mask in (self.masks or {}).items():
+                net.get_submodule(name).weight.data.mul_(mask)
+
+    pruner = Pruner()
+    handle = optimizer.register_step_post_hook(pruner.hold)
+    for epoch in range(1, epochs + 1):
+        if epoch <= ramp_epochs:
+            pruner.step(epoch)
+        finetune_after_prune(net, trainloader, criterion, optimizer, prune=False)
+    handle.remove()
+
+
 # --- 2(e)
 
 
@@ -319,3 +677,40 @@ def global_by_kthvalue(net, q=70.0):
     threshold = torch.kthvalue(magnitudes, max(1, int(len(magnitudes) * q / 100)))[0]
     for layer in layers:
         layer.weight.data[layer.weight.data.abs() <= threshold] = 0
+
+
+@equivalent("lab2_pruning.global_prune_by_percentage")
+def global_by_flat_indices(net, q=70.0):
+    """topk over one long vector; the mask is split among the layers."""
+    layers = list(prunable_layers(net).values())
+    flat = torch.cat([layer.weight.detach().flatten() for layer in layers])
+    mask = torch.ones_like(flat)
+    mask[torch.topk(flat.abs(), k=round(len(flat) * q / 100), largest=False).indices] = 0
+    for layer, part in zip(layers, mask.split([layer.weight.numel() for layer in layers]), strict=True):
+        layer.weight.data *= part.view_as(layer.weight)
+
+
+@equivalent("lab2_pruning.global_prune_by_percentage")
+def global_by_bisection(net: nn.Module, q: float = 80.0, iterations: int = 60) -> None:
+    """A threshold that is searched until the sparsity is right."""
+    weights = [layer.weight for layer in prunable_layers(net).values()]
+    wanted = q / 100 * sum(weight.numel() for weight in weights)
+    low, high = 0.0, max(weight.detach().abs().max().item() for weight in weights)
+    for _ in range(iterations):
+        middle = (low + high) / 2
+        zeros = sum((weight.detach().abs() <= middle).sum().item() for weight in weights)
+        low, high = (middle, high) if zeros < wanted else (low, middle)
+    for weight in weights:
+        with torch.no_grad():
+            weight[weight.abs() <= high] = 0
+
+
+@equivalent("lab2_pruning.global_prune_by_percentage")
+def global_by_sorting_pairs(net, q=70.0):
+    """Plain Python: all magnitudes with their places, sorted."""
+    places = []
+    for name, layer in prunable_layers(net).items():
+        places += [(value, name, i) for i, value in enumerate(layer.weight.detach().abs().flatten().tolist())]
+    places.sort()
+    for _, name, i in places[: int(len(places) * q / 100)]:
+        net.get_submodule(name).weight.data.view(-1)[i] = 0

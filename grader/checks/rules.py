@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from grader.checks import tolerances
 from grader.session import Answer
 
-__all__ = ["Quadratic", "first_wrong_step"]
+__all__ = ["Quadratic", "first_wrong_step", "is_projected"]
 
 Array = NDArray[Any]
 
@@ -57,8 +57,17 @@ def _plain(before: Array, v: Array, after: Array, params: Any, tolerance: float)
     return None if (np.abs(after - v) <= tolerance).all() else "this is not w - lr * gradient"
 
 
+def is_projected(v: Array, after: Array, k: int) -> bool:
+    """Whether ``after`` is v with all but k of its largest magnitudes set to zero."""
+    return _wrong_projection(v, after, k, tolerances.RTOL * max(1.0, float(np.abs(v).max()))) is None
+
+
 def _projected(before: Array, v: Array, after: Array, params: Any, tolerance: float) -> str | None:
-    kept, k = after != 0, params["scalars"]["k"]
+    return _wrong_projection(v, after, params["scalars"]["k"], tolerance)
+
+
+def _wrong_projection(v: Array, after: Array, k: int, tolerance: float) -> str | None:
+    kept = after != 0
     if kept.sum() > k:
         return f"more than k = {k} elements are not zero"
     if not (np.abs(after - v)[kept] <= tolerance).all():

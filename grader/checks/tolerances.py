@@ -27,9 +27,6 @@ LEAST_TRAINED = 0.9
 LEAST_RECOVERED = 0.5
 """Fraction of the pruned weights that training without a mask must move; nearly all of them do."""
 
-LEAST_SPARSE = 0.4
-"""Fraction of zeros below which a network is not sparse any more; the shared one has 70 % or 80 %."""
-
 LEAST_SPREAD = 0.02
 """How much the sparsities of layers must differ under one global threshold; here they differ by 0.3."""
 

@@ -11,8 +11,8 @@ from grader.session import Seen, Session
 
 __all__ = ["Diagnosis", "HiddenHypotheses", "diagnose"]
 
-HiddenHypotheses = Callable[[str, Iterable[str]], Hypotheses]
-"""Given a check and the ids of hidden cases, what the mistakes that fail the check answer to those cases."""
+HiddenHypotheses = Callable[[str, Iterable[str], Callable[[str], bool]], Hypotheses]
+"""Given a check, the ids of hidden cases, and which mistakes are possible, what those that fail the check answer."""
 
 _Seen = Mapping[tuple[bool, str], Seen]
 
@@ -67,13 +67,9 @@ class Diagnosis:
         if self._hidden is None:
             return None
         known = {h.ids: h for h in self._public.alternatives}
-        possible = {h.ids for h in self._possible}
-        found = self._hidden(check, cases)
-        fitting = [
-            h
-            for h in found.alternatives
-            if (h.ids in possible or h.ids not in known) and self._fits(h, found.right, seen, self._hidden_answers)
-        ]
+        contradicted = known.keys() - {h.ids for h in self._possible}
+        found = self._hidden(check, cases, lambda mistake: (mistake,) not in contradicted)
+        fitting = [h for h in found.alternatives if self._fits(h, found.right, seen, self._hidden_answers)]
         return self._simplest([known.get(h.ids, h) for h in fitting])
 
     def _fits(self, hypothesis: Hypothesis, right: Sketches, seen: _Seen, answers: Sketches) -> bool:
@@ -91,16 +87,27 @@ class Diagnosis:
         return explained
 
     def _simplest(self, fitting: list[Hypothesis]) -> Hypothesis | None:
-        """One mistake before two; of several, the one that also accounts for what builds on it."""
+        """One mistake before two; of several, the one that accounts for all that the others do, and for more."""
         for count in (1, 2):
             equal = [h for h in fitting if len(h.mistakes) == count]
             if len(equal) > 1:
                 equal = [h for h in equal if self._uncontradicted(h, own_only=False)]
-            if len(equal) == 1:
-                return equal[0]
+                equal = [h for h in equal if all(self._explained(h) > self._explained(o) for o in equal if o is not h)]
             if equal:
+                return equal[0]
+            if any(len(h.mistakes) == count for h in fitting):
                 return None
         return None
+
+    def _explained(self, hypothesis: Hypothesis) -> frozenset[tuple[str, str]]:
+        """The groups, of the cases that were asked, that come out clearly otherwise than right under a hypothesis."""
+        right = self._public.right
+        return frozenset(
+            (case_id, group)
+            for case_id, groups in hypothesis.footprint.items()
+            for group, sketch in groups.items()
+            if case_id in self._answers and differs(sketch, right[case_id].get(group, ABSENT), case_id)
+        )
 
 
 def _groups(looked_at: Seen, existing: Iterable[str]) -> set[str]:

@@ -19,7 +19,7 @@ _MAX_CELLS = 5_000
 
 _PYTHON_MAGICS = frozenset({"capture", "memit", "prun", "time", "timeit"})
 """Cell magics whose body is Python like that of any other cell."""
-_MAGIC_LINE = re.compile(r"[%!?]|[\w.]+\?{1,2}\s*$|[\w\s,.]+=\s*[%!](?!=)")
+_MAGIC_LINE = re.compile(r"[%!?]|[\w.*]+\?{1,2}\s*$|[\w\s,.]+=\s*[%!](?!=)")
 _TRIPLE = ('"""', "'''")
 _QUOTE_OR_BRACKET = re.compile(r"""\\.|\"""|\'''|["'#()\[\]{}]""")
 
@@ -98,14 +98,16 @@ def without_magics(source: str) -> str:
             in_magic = line.endswith("\\")
         else:
             lines.append(line)
-            continued = line.endswith("\\")
-            depth, quote = _scan(line, depth, quote)
+            depth, quote, comment = _scan(line, depth, quote)
+            continued = line.endswith("\\") and not comment
             quote = quote if continued or quote in _TRIPLE else ""
     return "\n".join(lines)
 
 
-def _scan(line: str, depth: int, quote: str) -> tuple[int, str]:
-    """How many brackets are open after a line, and the quotes of the string that is ('' for none)."""
+def _scan(line: str, depth: int, quote: str) -> tuple[int, str, bool]:
+    """How many brackets are open after a line, the quotes of the string that is ('' for none), and whether it ends
+    in a comment.
+    """
     for token in _QUOTE_OR_BRACKET.findall(line):
         if quote:
             if token in (quote, quote * 3):
@@ -113,9 +115,9 @@ def _scan(line: str, depth: int, quote: str) -> tuple[int, str]:
         elif token[0] in "\"'":
             quote = token
         elif token == "#":
-            break
+            return depth, quote, True
         elif token in "([{":
             depth += 1
         elif token in ")]}":
             depth = max(depth - 1, 0)
-    return depth, quote
+    return depth, quote, False

@@ -73,11 +73,14 @@ def fill(
     if not taken:
         return own, tuple(notes)
     defined = set() if untouched else bound_names(parse(base)) - set(taken)
-    added = _excerpt(extraction.code, taken, defined, _circular(name, pristine))
+    excerpt = _excerpt(extraction.code, taken, defined, _circular(name, pristine))
+    try:
+        added = _encode_like(base, f"\n\n# From {listed([extraction.name])}:\n{excerpt}")
+    except UnicodeError:  # Python has encodings, such as "idna", that are not for programs
+        return own, tuple(notes)
     were = "was" if len(taken) == 1 else "were"
     notes.append(f"In {name}, {listed(taken)} {were} taken from {extraction.name}.")
-    text = f"\n\n# From {listed([extraction.name])}:\n{added}"
-    return base.rstrip() + _encode_like(base, text), tuple(notes)
+    return base.rstrip() + added, tuple(notes)
 
 
 def _wanted(code: str, base: bytes, template: bytes, untouched: bool) -> list[str]:

@@ -177,7 +177,7 @@ class Selector:
             self._scope.bind(name, alias.name if alias.asname else name)
 
     def _definition(self, stmt: Definition) -> ast.stmt | None:
-        self._uses[stmt.name] = self._uses.get(stmt.name, set()) | (used_names(stmt) - local_names(stmt))
+        self._uses.setdefault(stmt.name, set()).update(used_names(stmt) - local_names(stmt))
         outside = [*stmt.decorator_list, *(stmt.bases if isinstance(stmt, ast.ClassDef) else ())]
         if any(map(self._scope.lacks, outside)):
             return None

@@ -42,9 +42,28 @@ def parse(source: str | bytes) -> ast.Module:
 
 def check_compiles(source: str) -> None:
     """Raise what an import of this source would raise before it runs, say for a return without a function."""
+    tree = parse(source)
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, name, None), list):
+                setattr(node, name, list(_without_finally(block)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compile(source, "<cell>", "exec", dont_inherit=True)
+        compile(tree, "<cell>", "exec", dont_inherit=True)
+
+
+def _without_finally(block: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The block, each ``finally`` a plain continuation: compiled as it is, one inside another doubles the code."""
+    todo = block[::-1]
+    while todo:
+        stmt = todo.pop()
+        if isinstance(stmt, ast.Try | ast.TryStar) and stmt.finalbody:
+            todo += reversed(stmt.finalbody)
+            stmt.finalbody = []
+            if not stmt.handlers:
+                todo += reversed(stmt.body)
+                continue
+        yield stmt
 
 
 def statements(source: str) -> Iterator[tuple[str, ast.stmt]]:

@@ -106,9 +106,13 @@ def _train(student: Student, params: Params, arrays: Mapping[str, Array], name: 
     parameters = {n: layer.weight for n, layer in prunable(net).items()}
     batches = Batches(arrays["images"], arrays["labels"], params["batch_size"], params["batches"])
     recorder = Recorder(net)
+    optimizer = _sgd(net, params)
+    steps: list[None] = []
+    optimizer.register_step_post_hook(lambda *_: steps.append(None))
     function = student.attribute(_MODULE, name)
-    student.call(function, net, batches, F.cross_entropy, _sgd(net, params), **options)
+    student.call(function, net, batches, F.cross_entropy, optimizer, **options)
     facts, seen = student.call(recorder.finish)
+    facts["steps"] = len(steps)
     layers = prunable(net)
     facts["same_parameters"] = all(_holds(layers[n], p) for n, p in parameters.items() if n in layers)
     return facts, seen | student.call(state_arrays, net)

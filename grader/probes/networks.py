@@ -87,16 +87,20 @@ class Recorder:
         self._weights: list[dict[str, Tensor]] = []
         self._training: list[bool] = []
         self._images: list[int] = []
+        self._copies_training: list[bool] = []
+        self._shortcut_zeros: list[int] = []
         net.forward = MethodType(self._watching(), net)  # a hook would miss `net.forward(images)`
 
     def _watching(self) -> Any:
-        """The network's own forward pass, noted; a copy of the network is not this one and goes unnoted."""
+        """The network's own forward pass, noted; of a copy of the network only the mode is noted."""
 
         plain: Callable[..., Any] = type(self._net).forward
 
         def forward(net: nn.Module, images: Tensor, *rest: Any, **options: Any) -> Any:
             if net is self._net:
                 self._before_forward(images)
+            else:
+                self._copies_training.append(net.training)
             return plain(net, images, *rest, **options)
 
         return forward
@@ -104,6 +108,8 @@ class Recorder:
     def _before_forward(self, images: Tensor) -> None:
         self._training.append(self._net.training)
         self._images.append(len(images))
+        shortcuts = [p for n, p in self._net.named_parameters() if "id_mapping" in n and p.dim() > 1]
+        self._shortcut_zeros.append(sum(int((p == 0).sum()) for p in shortcuts))
         self._snapshot()
 
     def _snapshot(self) -> None:
@@ -114,7 +120,12 @@ class Recorder:
         """Facts (one value per forward pass) and, by layer, the weights at each pass and at the end."""
         vars(self._net).pop("forward", None)
         self._snapshot()
-        facts = {"training": self._training, "images": self._images}
+        facts = {
+            "training": self._training,
+            "images": self._images,
+            "copies_training": self._copies_training,
+            "shortcut_zeros": self._shortcut_zeros,
+        }
         seen = {
             f"seen.{name}": torch.stack([step[name] for step in self._weights]).cpu().numpy()
             for name in self._weights[0]
