@@ -123,12 +123,13 @@ def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _by_bits("stand_in", tiny, some, True)
     yield _by_bits("own", tiny, some, False)
     lowest = min(term.finetuned_bits)
-    yield _qat("stand_in", 3, True, False, 1)
+    yield _qat("stand_in", 3, True, False, 2)
     yield _qat("dense", lowest, False, False, 6)
     yield _qat("sparse_stand_in", 3, True, True, 1)
     yield _qat("sparse", lowest + 1, False, True, 6)
     for bit in term.finetuned_bits:
-        yield _ste(f"symmetric/{bit}", _tensor(130 + bit, 0.4, -0.35, 0.9), bit, symmetric=True)
+        low, high = (-0.35, 0.9) if bit % 2 == 0 else (-0.9, 0.35)
+        yield _ste(f"symmetric/{bit}", _tensor(130 + bit, 0.4, low, high), bit, symmetric=True)
 
 
 def hidden(term: Term, tiny: Arrays) -> Iterator[Case]:
@@ -137,5 +138,6 @@ def hidden(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _ste("other/dense", _tensor(141, 0.0, -0.4, 0.5), 5)
     yield _ste("other/far", _tensor(142, 0.7, 2.0, 3.0), 2)
     yield _ste("other/linear", _tensor(143, 0.2, -1.5, 1.0, (40, 24)), 4)
+    yield _ste("other/eight_bits", _tensor(146, 0.3, -0.5, 0.8, (24, 16, 3, 3)), 8)
     yield _ste("symmetric/negative", _tensor(144, 0.3, -0.9, 0.3), 4, symmetric=True)
     yield _ste("symmetric/linear", _tensor(145, 0.3, -0.5, 1.4, (40, 24)), 2, symmetric=True)

@@ -42,14 +42,13 @@ class Diagnosis:
     @cached_property
     def _possible(self) -> tuple[Hypothesis, ...]:
         """The hypotheses that no answer to a case of their own functions contradicts."""
-        return tuple(h for h in self._public.alternatives if self._uncontradicted(h, own_only=True))
+        return tuple(h for h in self._public.alternatives if self._is_possible(h))
 
-    def _uncontradicted(self, hypothesis: Hypothesis, *, own_only: bool) -> bool:
-        """Whether the submission shows the hypothesis's footprint, wherever it was asked."""
+    def _is_possible(self, hypothesis: Hypothesis) -> bool:
         return all(
             _matches(self._answers[case_id], groups, case_id)
             for case_id, groups in hypothesis.footprint.items()
-            if case_id in self._answers and not (own_only and not hypothesis.probes(case_id))
+            if case_id in self._answers and hypothesis.probes(case_id)
         )
 
     def explain(self, check: str) -> Hypothesis | None:
@@ -90,23 +89,21 @@ class Diagnosis:
         """One mistake before two; of several, the one that accounts for all that the others do, and for more."""
         for count in (1, 2):
             equal = [h for h in fitting if len(h.mistakes) == count]
-            if len(equal) > 1:
-                equal = [h for h in equal if self._uncontradicted(h, own_only=False)]
-                equal = [h for h in equal if all(self._explained(h) > self._explained(o) for o in equal if o is not h)]
+            best = [h for h in equal if all(self._explained(h) > self._explained(o) for o in equal if o is not h)]
             if equal:
-                return equal[0]
-            if any(len(h.mistakes) == count for h in fitting):
-                return None
+                return best[0] if best else None
         return None
 
     def _explained(self, hypothesis: Hypothesis) -> frozenset[tuple[str, str]]:
-        """The groups, of the cases that were asked, that come out clearly otherwise than right under a hypothesis."""
+        """The groups that come out as a hypothesis says and clearly not as is right, over all cases."""
         right = self._public.right
         return frozenset(
             (case_id, group)
             for case_id, groups in hypothesis.footprint.items()
             for group, sketch in groups.items()
-            if case_id in self._answers and differs(sketch, right[case_id].get(group, ABSENT), case_id)
+            if case_id in self._answers
+            and agree(self._answers[case_id].get(group, ABSENT), sketch, tolerance_of(case_id))
+            and differs(sketch, right[case_id].get(group, ABSENT), case_id)
         )
 
 

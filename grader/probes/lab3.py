@@ -196,6 +196,17 @@ def accuracy_by_bits(student: Student, params: Params, arrays: Mapping[str, Arra
     return {"bits": [b for b, _ in pairs], "values": [v for _, v in pairs]}, outputs
 
 
+def _training_of(
+    net: nn.Module, made: list[tuple[int, nn.Module]], recorders: list[Recorder]
+) -> tuple[dict[str, Any], Outputs, int]:
+    """What was recorded of ``net``; if it is a copy, of the network that was trained most; and its number of bits."""
+    if not made:
+        raise ProbeFailed("type", "`finetune_quantized` returned a network that `make_net` did not build")
+    finished = [recorder.finish() for recorder in recorders]
+    chosen = max(range(len(made)), key=lambda i: (sum(finished[i][0]["training"]), made[i][1] is net))
+    return *finished[chosen], made[chosen][0]
+
+
 def finetune_quantized(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``finetune_quantized``; the float weights at each step and at the end, and those that it computes with."""
     batches = Batches(arrays["images"], arrays["labels"], params["batch_size"], params["batches"])
@@ -211,11 +222,8 @@ def finetune_quantized(student: Student, params: Params, arrays: Mapping[str, Ar
     function = student.attribute("lab3_quantization", "finetune_quantized")
     net = student.call(function, make_net, checkpoint, params["bit"], batches, **params["options"])
     require_kind(net, nn.Module, "the result of `finetune_quantized`")
-    known = [recorder for recorder, (_, candidate) in zip(recorders, made, strict=True) if candidate is net]
-    if not known:
-        raise ProbeFailed("type", "`finetune_quantized` returned a network that `make_net` did not build")
-    facts, seen = student.call(known[0].finish)
-    facts["bits"] = [num_bits for num_bits, candidate in made if candidate is net]
+    facts, seen, num_bits = student.call(_training_of, net, made, recorders)
+    facts["bits"] = [num_bits]
     facts["layers"] = list(prunable(net))
     used = _effective_weights(student, net, torch.from_numpy(arrays["images"][:2]))
     outputs = seen | student.call(state_arrays, net) | {f"used.{name}": w for name, w in used.items()}

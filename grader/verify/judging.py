@@ -123,13 +123,14 @@ def _judge_near_miss(subject: Subject, result: Result, assignment: Assignment) -
 
 
 def _judge_pair(subject: Subject, result: Result, assignment: Assignment) -> _Found:
-    """A mistake can hide behind another one where a function does not call the other, but never both of them."""
+    """A mistake can hide behind another one in a function of the same module that builds on it, but never both."""
     first, second = subject.entries
+    hideable = first.module == second.module and result.failed
     yield from _misnamed(result, {(first.id,), (second.id,), (first.id, second.id), (second.id, first.id)})
     for check in sorted(result.failed - subject.fails - subject.may_fail):
         yield check, f"a point was lost that should not be: {result.cells[check].message}"
     for entry in subject.entries:
-        if not entry.fails & result.failed:
+        if not (entry.fails & result.failed or hideable):
             yield "", f"{entry.id} was not noticed beside the other mistake"
 
 
