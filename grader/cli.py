@@ -240,6 +240,25 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command()
+def mutants(
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only ids that begin so, such as lab2_pruning.evaluate; may be repeated.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that grade.")] = 2,
+) -> None:
+    """Change the reference by machine; exit 1 if a change costs no check and nobody has said why."""
+    from rich.console import Console
+
+    from grader.verify.surviving import print_survey, survey
+
+    console = Console()
+    found = survey(_assignment(None), only=only or (), jobs=jobs, console=console)
+    print_survey(found, console)
+    if not found.clean:
+        raise typer.Exit(1)
+
+
 @template_app.command("build")
 def template_build() -> None:
     """Write student_template/ from the reference."""

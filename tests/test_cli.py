@@ -156,3 +156,35 @@ def test_generated_folders_are_up_to_date(command: tuple[str, str]) -> None:
     done = run(*command)
     assert done.returncode == 0, done.stderr
     assert "up to date" in done.stdout
+
+
+def test_verify_prints_a_matrix_and_writes_it(tmp_path: Path) -> None:
+    page, data = tmp_path / "verify.html", tmp_path / "verify.json"
+    done = run("verify", "--only", "lab1.mean_instead", "--html", page, "--json", data, HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "misconceptions: caught 1/1 with exactly the intended checks, named right 1/1" in done.stdout
+    assert "lab1.mean_instead_of_sum" in page.read_text(encoding="utf-8")
+    rows = json.loads(data.read_text(encoding="utf-8"))["rows"]
+    assert [row["subject"] for row in rows if "+" not in row["subject"]] == ["lab1.mean_instead_of_sum"]
+
+
+def test_verify_prints_json_alone_when_asked_to(tmp_path: Path) -> None:
+    done = run("verify", "--only", "reference", "--json", "-", "--jobs", "1", HOME=str(tmp_path))
+    assert json.loads(done.stdout)["proven"] is True
+    assert "full marks 1/1" in done.stderr
+
+
+def test_verify_of_nothing_is_refused(tmp_path: Path) -> None:
+    done = run("verify", "--only", "lab9", HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (2, "grader: --only lab9: the catalogue has no such entry\n")
+
+
+def test_mutants_that_are_noticed_are_clean() -> None:
+    done = run("mutants", "--only", "lab1_sparse_optimization.gradient:", "--jobs", "1")
+    assert done.returncode == 0, done.stdout
+    assert "without: 0" in done.stdout
+
+
+def test_the_atlas_is_up_to_date() -> None:
+    done = run("mistakes", "check")
+    assert done.returncode == 0, done.stderr

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grader import locations
 from grader.assignment import Assignment
-from grader.verify.judging import Result, idle_checks, judge
+from grader.verify.judging import idle_checks, judge
 from grader.verify.matrix import Verification
+from grader.verify.progress import with_progress
 from grader.verify.running import Journal, grade_all, source_digest
 from grader.verify.subjects import select, subjects
 
@@ -41,7 +41,7 @@ def prove(
     if fresh:
         journal.clear()
     graded = grade_all(assignment, chosen, jobs=jobs, journal=journal)
-    by_id = {result.subject: result for result in _with_progress(graded, len(chosen), console)}
+    by_id = {result.subject: result for result in with_progress(graded, len(chosen), "Verifying", console)}
     journal.clear()
     results = [by_id[subject.id] for subject in chosen]
     found = Verification(
@@ -53,12 +53,3 @@ def prove(
         complete=not only,
     )
     return found, time.monotonic() - started
-
-
-def _with_progress(graded: Iterator[Result], total: int, console: Console | None) -> Iterator[Result]:
-    columns = (TextColumn("Verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=console is None) as progress:
-        task = progress.add_task("", total=total)
-        for result in graded:
-            progress.advance(task)
-            yield result

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -18,7 +19,7 @@ from grader.memory import Memory
 from grader.verify.judging import Result, result_of
 from grader.verify.subjects import Subject
 
-__all__ = ["Journal", "grade_all", "source_digest"]
+__all__ = ["Journal", "grade_all", "source_digest", "spread"]
 
 _BATCH = 4  # subjects handed to a process at a time: few enough to end evenly, enough to share what they ask
 
@@ -87,19 +88,32 @@ def grade_all(
     known = journal.load() if journal else {}
     yield from (known[subject.id] for subject in found if subject.id in known)
     waiting = [subject for subject in found if subject.id not in known]
-    for result in _graded(assignment, waiting, jobs):
+    for result in spread(assignment, waiting, _grade, jobs):
         if journal:
             journal.add(result)
         yield result
 
 
-def _graded(assignment: Assignment, waiting: Sequence[Subject], jobs: int) -> Iterator[Result]:
+def _grade(grader: Grader, subject: Subject) -> Result:
+    return result_of(subject, grader.grade(subject.submission()))
+
+
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
+
+
+def spread(
+    assignment: Assignment, items: Sequence[_Item], work: Callable[[Grader, _Item], _Done], jobs: int
+) -> Iterator[_Done]:
+    """What ``work``, a function of a module, makes of every item, in the order in which they are finished.
+
+    Each process has a grader that shows hidden checks and remembers answers; with 0 ``jobs`` there is one, in this.
+    """
     if jobs == 0:
         with Grader(assignment, show_hidden=True, memory=Memory()) as grader:
-            for subject in waiting:
-                yield result_of(subject, grader.grade(subject.submission()))
+            yield from (work(grader, item) for item in items)
         return
-    batches = [waiting[i : i + _BATCH] for i in range(0, len(waiting), _BATCH)]
+    batches = [items[i : i + _BATCH] for i in range(0, len(items), _BATCH)]
     pool = ProcessPoolExecutor(
         max_workers=min(jobs, len(batches)) or 1,
         mp_context=multiprocessing.get_context("spawn"),
@@ -107,7 +121,7 @@ def _graded(assignment: Assignment, waiting: Sequence[Subject], jobs: int) -> It
         initargs=(assignment,),
     )
     try:
-        for done in as_completed([pool.submit(_grade_batch, batch) for batch in batches]):
+        for done in as_completed([pool.submit(_work_on, work, batch) for batch in batches]):
             yield from done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -122,7 +136,7 @@ def _start(assignment: Assignment) -> None:
     _grader = Grader(assignment, show_hidden=True, memory=Memory())
 
 
-def _grade_batch(batch: Sequence[Subject]) -> list[Result]:
+def _work_on(work: Callable[[Grader, _Item], _Done], batch: Sequence[_Item]) -> list[_Done]:
     if _grader is None:
         raise InternalError("a process of grader verify was not started by it")
-    return [result_of(subject, _grader.grade(subject.submission())) for subject in batch]
+    return [work(_grader, item) for item in batch]
