@@ -36,7 +36,7 @@ class Sketch:
     """The sketch of one group.
 
     ``words`` and ``counts`` must be the same for two sketches to agree; ``scale`` agrees within a relative tolerance,
-    ``values``, which are at most about 1, within an absolute one.
+    ``values``, which are of shapes and logarithms of sizes, within an absolute one.
     """
 
     words: str
@@ -80,7 +80,7 @@ def _sketch_arrays(arrays: Mapping[str, NDArray[Any]]) -> Sketch:
 
 
 def _sketch_numbers(words: str, parts: list[NDArray[np.float64]]) -> Sketch:
-    """Each part is scaled on its own: what is small beside another array would not show otherwise."""
+    """Each part is scaled on its own, and its size enters by its logarithm: small arrays show beside large ones."""
     counts = (sum(int((part == 0).sum()) for part in parts), sum(int((~np.isfinite(part)).sum()) for part in parts))
     finite = [np.where(np.isfinite(part), part, 0.0) for part in parts]
     scales = np.array([np.abs(part).max(initial=0.0) for part in finite])
@@ -88,7 +88,8 @@ def _sketch_numbers(words: str, parts: list[NDArray[np.float64]]) -> Sketch:
     if scale == 0:
         return Sketch(words, counts)
     shapes = np.concatenate([part / (own or 1.0) for part, own in zip(finite, scales, strict=True)])
-    return Sketch(words, counts, scale, (*_project(shapes), *_project(scales / scale)))
+    sizes = np.log(np.where(scales > 0, scales, 1.0))
+    return Sketch(words, counts, scale, (*_project(shapes), *_project(sizes)))
 
 
 def _project(numbers: NDArray[np.float64]) -> tuple[float, ...]:

@@ -27,9 +27,9 @@ from grader.grade import Grader
 from grader.report import Outcome
 from grader.submission import Submission
 
-__all__ = ["PARTS", "Mutant", "Verdict", "grade", "impatient", "load_survivors", "mutants", "stale", "unexplained"]
+__all__ = ["GRADED_BY", "Mutant", "Verdict", "grade", "impatient", "load_survivors", "mutants", "stale", "unexplained"]
 
-PARTS = {
+GRADED_BY = {
     "lab1_sparse_optimization.py": "1",
     "lab2_pruning.py": "2",
     "FP_layers.py": "3b",
@@ -103,7 +103,7 @@ class _Edit:
 def grade(mutant: Mutant, files: Mapping[str, bytes], grader: Grader, assignment: Assignment) -> Verdict:
     """Grade the reference's ``files`` with the mutant in place of one of them, on the parts of its lab."""
     submission = Submission(mutant.id, {**files, mutant.file: mutant.source.encode()}, ())
-    report = grader.grade(submission, [part for part in assignment.parts if part[0] in PARTS[mutant.file]])
+    report = grader.grade(submission, [part for part in assignment.parts if part[0] in GRADED_BY[mutant.file]])
     checks = [check for part in report.parts for check in part.checks]
     return Verdict(mutant.id, {c.name: c.outcome for c in checks if c.outcome is not Outcome.PASSED})
 
@@ -156,7 +156,7 @@ def mutants(files: Mapping[str, bytes]) -> Iterator[Mutant]:
 
     Those that do not compile, change nothing or repeat another one are left out.
     """
-    for file in PARTS:
+    for file in GRADED_BY:
         yield from _mutants_of(file, files[file].decode())
 
 

@@ -105,12 +105,15 @@ def _pairs(entries: Sequence[Entry], count: int) -> Iterator[Subject]:
 
 
 def select(found: Sequence[Subject], prefixes: Sequence[str]) -> list[Subject]:
-    """The subjects whose id begins with one of ``prefixes``.
+    """The subjects whose id is one of ``prefixes``, or else begins with it.
 
     Raises:
         CatalogueError: a prefix fits none.
     """
+    chosen: set[str] = set()
     for prefix in prefixes:
-        if not any(subject.id.startswith(prefix) for subject in found):
+        fitting = {subject.id for subject in found if subject.id.startswith(prefix)}
+        if not fitting:
             raise CatalogueError(f"--only {prefix}: the catalogue has no such entry")
-    return [subject for subject in found if subject.id.startswith(tuple(prefixes))]
+        chosen |= {prefix} if prefix in fitting else fitting
+    return [subject for subject in found if subject.id in chosen]

@@ -125,3 +125,8 @@ def test_damaged_hypotheses_are_the_graders_fault(tmp_path: Path) -> None:
     (tmp_path / "mistakes.safetensors").write_bytes(b"nonsense")
     with pytest.raises(InternalError, match="grader fixtures build"):
         load_hypotheses(tmp_path)
+
+
+def test_the_size_of_a_small_array_shows_beside_a_large_one(array: np.ndarray) -> None:
+    before, after = (sketches(net__a=1e6 * array, net__b=factor * array)["net"] for factor in (1, 1.01))
+    assert not agree(before, after, 1e-4)

@@ -14,7 +14,7 @@ from grader.grade import Grader
 from grader.report import Outcome
 from grader.submission import Submission
 from grader.verify.mutants import (
-    PARTS,
+    GRADED_BY,
     Mutant,
     grade,
     impatient,
@@ -57,17 +57,17 @@ def one(found: list[Mutant], function: str, text: str) -> Mutant:
 
 
 def test_there_are_mutants_in_every_file(found: list[Mutant]) -> None:
-    assert {mutant.file for mutant in found} == set(PARTS)
+    assert {mutant.file for mutant in found} == set(GRADED_BY)
     assert len(found) > 500
 
 
 def test_only_solutions_are_changed(found: list[Mutant], reference: Submission) -> None:
-    kept = {name: outside(reference.files[name].decode()) for name in PARTS}
+    kept = {name: outside(reference.files[name].decode()) for name in GRADED_BY}
     assert [mutant.id for mutant in found if outside(mutant.source) != kept[mutant.file]] == []
 
 
 def test_each_compiles_and_is_another_program(found: list[Mutant], reference: Submission) -> None:
-    plain = {name: ast.dump(ast.parse(reference.files[name])) for name in PARTS}
+    plain = {name: ast.dump(ast.parse(reference.files[name])) for name in GRADED_BY}
     for mutant in found[::5]:
         assert ast.dump(ast.parse(mutant.source)) != plain[mutant.file], mutant.id
         assert mutant.before != mutant.after, mutant.id
@@ -75,7 +75,7 @@ def test_each_compiles_and_is_another_program(found: list[Mutant], reference: Su
 
 
 def test_each_names_its_line(found: list[Mutant], reference: Submission) -> None:
-    lines = {name: reference.files[name].decode().splitlines() for name in PARTS}
+    lines = {name: reference.files[name].decode().splitlines() for name in GRADED_BY}
     for mutant in found:
         changed = lines[mutant.file][mutant.line - 1 :]
         assert mutant.before.startswith(changed[0].strip()) or mutant.before in " ".join(map(str.strip, changed))
@@ -99,7 +99,7 @@ def f(x: list[int | None], n: int = 2) -> int | None:
 
 def made_of(source: str) -> dict[str, str]:
     """Mutants of one file, the others empty: the changed text by id."""
-    files = dict.fromkeys(PARTS, b"") | {"lab2_pruning.py": source.encode()}
+    files = dict.fromkeys(GRADED_BY, b"") | {"lab2_pruning.py": source.encode()}
     return {mutant.id: mutant.after for mutant in mutants(files)}
 
 

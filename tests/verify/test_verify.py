@@ -12,7 +12,7 @@ from rich.console import Console
 
 from grader import locations, run_checks
 from grader.assignment import Assignment, Part
-from grader.catalogue import Entry, Kind, entry
+from grader.catalogue import Entry, Kind, all_entries, entry
 from grader.catalogue.validation import validate
 from grader.checks import hidden as hidden_checks
 from grader.checks import lab1, lab2, lab3
@@ -217,7 +217,7 @@ def test_every_check_of_the_rubric_is_tried_below(assignment: Assignment) -> Non
 def test_deleting_a_check_is_noticed(name: str, assignment: Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the function; then its line in the rubric as well: the catalogue still asks for it."""
     module = next(module for module in CHECK_MODULES if hasattr(module, name))
-    monkeypatch.delattr(module, name)
+    monkeypatch.setattr(module, name, None)  # deleted and put back, it would come last, and checks build on others
     short = name.removeprefix("check_")
     with pytest.raises(AssignmentError, match=rf"checks that do not exist: .*\b{short}\b"):
         prove(assignment, only=["reference"], jobs=0)
@@ -247,7 +247,8 @@ def test_a_choice_of_entries_is_proven(assignment: Assignment) -> None:
 
 def test_an_entry_that_no_longer_fits_is_a_problem(assignment: Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
     harmless = dataclasses.replace(MEAN, code="\n\ndef loss(X, y, w):\n    return float(((X @ w - y) ** 2).sum())\n")
-    monkeypatch.setattr(subjects, "all_entries", lambda: iter([harmless]))
+    catalogue = [harmless if item.id == MEAN.id else item for item in all_entries()]
+    monkeypatch.setattr(subjects, "all_entries", lambda: iter(catalogue))
     found, _ = prove(assignment, only=[MEAN.id], jobs=0)
     assert not found.proven
     assert {p.check for p in found.problems} == {*MEAN.fails, ""}
