@@ -19,7 +19,7 @@ from grader.cases import Arrays
 from grader.errors import CheckFailed
 from grader.session import Interview
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "labs_that_reach"]
 
 Reply = tuple[Mapping[str, Any], Arrays]
 
@@ -29,6 +29,8 @@ _ROOTS = {
     "lab3": ("FP_layers", "lab3_quantization", "resnet20"),
 }
 """The modules that the probes of a lab import."""
+_BITS = b"Nbits"
+"""The option with which the provided network imports FP_layers.py; no probe of Lab 2 gives it."""
 
 
 class Memory:
@@ -101,10 +103,24 @@ class _Remembering(Interview):
         name = module or lab
         if name not in self._reached:
             digest = hashlib.sha256()
-            for stem in sorted(_closure((module,) if module else _ROOTS[lab], self._files)):
+            for stem in sorted(_closure((module,), self._files) if module else _reach(lab, self._files)):
                 digest.update(stem.encode() + self._files[stem])
             self._reached[name] = digest.hexdigest()
         return self._reached[name]
+
+
+def labs_that_reach(module: str, files: Mapping[str, bytes]) -> set[str]:
+    """The labs whose probes can come across a module, given the submission's code by module."""
+    return {lab for lab in _ROOTS if module in _reach(lab, files)}
+
+
+def _reach(lab: str, files: Mapping[str, bytes]) -> set[str]:
+    """Every module that the probes of a lab can come across."""
+    if lab == "lab2":
+        own = set(_closure({"lab2_pruning"}, files))
+        if not any(_BITS in files[module] for module in own):
+            return own | ({"resnet20"} & files.keys())
+    return set(_closure(_ROOTS[lab], files))
 
 
 def _closure(roots: Iterable[str], files: Mapping[str, bytes]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from grader.assignment import Term
 from grader.authoring.tiny import NETWORK
 from grader.cases import Arrays, Case
 
-__all__ = ["TRAINING", "hidden", "public"]
+__all__ = ["TRAINING", "hidden", "public", "repeated_batch"]
 
 _MODULE = "lab2_pruning"
 TRAINING: dict[str, Any] = {
@@ -66,6 +66,18 @@ def _finetune(name: str, network: Mapping[str, str], prune: bool, batches: int) 
     return _case(f"finetune/{name}", "finetune", params, {**network, **_TRAIN}, {})
 
 
+def _same_batch(tiny: Arrays) -> Case:
+    """One batch four times, and steps so small that its gradient stays as it is."""
+    params = TRAINING | {"batches": 4, "lr": 1e-3, "momentum": 0.0, "weight_decay": 0.0, "prune": False}
+    return _case("same_batch", "finetune", params, _NET, repeated_batch(tiny, params["batches"]))
+
+
+def repeated_batch(tiny: Arrays, times: int) -> Arrays:
+    """The first batch of training images and labels, ``times`` times."""
+    batch = {name: tiny[f"train.{name}"][: TRAINING["batch_size"]] for name in ("images", "labels")}
+    return {name: np.concatenate([array] * times) for name, array in batch.items()}
+
+
 def _iterative(name: str, term: Term, epochs: int, global_threshold: bool) -> Case:
     options = {"epochs": epochs, "target": term.target_sparsity, "ramp_epochs": 2, "global_threshold": global_threshold}
     params = TRAINING | {"batches": 2, "options": options}
@@ -93,6 +105,7 @@ def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _case("sparsity/dense", "sparsity", {"net": NETWORK}, _NET, {})
     yield _finetune("masked", _SPARSE, True, 8)
     yield _finetune("free", _SPARSE, False, 1)
+    yield _same_batch(tiny)
     yield _ramp("assignment", term.epochs, term.target_sparsity, term.ramp_epochs)
     yield _iterative("layers", term, 4, False)
     yield _global(term.target_sparsity)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grader.assignment import Term
-from grader.authoring.cases_lab2 import TRAINING
+from grader.authoring.cases_lab2 import TRAINING, repeated_batch
 from grader.authoring.tiny import NETWORK
 from grader.cases import Arrays, Case
 
@@ -85,8 +85,9 @@ def _by_bits(name: str, tiny: Arrays, bits: tuple[int, ...], stand_in: bool) -> 
     )
 
 
-def _qat(name: str, bit: int, stand_in: bool, sparse: bool, batches: int) -> Case:
-    options = {"epochs": 2 if stand_in else 1, "lr": TRAINING["lr"]}
+def _qat(name: str, bit: int, stand_in: bool, sparse: bool, batches: int, **more: float) -> Case:
+    """``more`` are options of ``finetune_quantized`` in place of the usual ones."""
+    options = {"epochs": 2 if stand_in else 1, "lr": TRAINING["lr"], **more}
     params = {
         "net": NETWORK,
         "bit": bit,
@@ -126,6 +127,9 @@ def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _qat("stand_in", 3, True, False, 2)
     yield _qat("dense", lowest, False, False, 6)
     yield _qat("sparse_stand_in", 3, True, True, 1)
+    yield _qat("recipe", 3, True, False, 3, lr=1e-4, momentum=0.5, reg=100.0)
+    again = _qat("same_batch", 3, True, False, 3, epochs=3, lr=1e-3, momentum=0.0, reg=0.0)
+    yield again.model_copy(update={"shared": _NET, "inputs": repeated_batch(tiny, 3)})
     yield _qat("sparse", lowest + 1, False, True, 6)
     for bit in term.finetuned_bits:
         low, high = (-0.35, 0.9) if bit % 2 == 0 else (-0.9, 0.35)

@@ -40,14 +40,14 @@ SAMPLES = (
     Sample(
         "inverted_mask",
         ("lab3.mask_inverted",),
-        {"3a": 15 * 8 / 21.5, "3b": 4 * 3.5 / 4.5, "3c": 4 * 2.5 / 4, "3d": 4 * 3 / 4, "bonus": 0},
+        {"3a": 15 * 8 / 21.5, "3b": 4 * 3.5 / 4.5, "3c": 4 * 3.5 / 5, "3d": 4 * 3 / 4, "bonus": 0},
     ),
     Sample("mean_loss", ("lab1.mean_instead_of_sum",), {"1a": 2 * 2.5 / 4}),
-    Sample("forgotten_mask", ("lab2.forgets_the_mask",), {"2c": 6 * 4.5 / 9.5, "2d": 4 * 4 / 6, "2e": 6 * 5.5 / 7}),
+    Sample("forgotten_mask", ("lab2.forgets_the_mask",), {"2c": 6 * 5 / 10, "2d": 4 * 4 / 6, "2e": 6 * 5.5 / 7}),
     Sample(
         "notebook_for_gpu",
         ("lab1.threshold_without_learning_rate", "lab2.mean_of_batch_accuracies"),
-        {"1e": 5 * 4.5 / 9.5, "2a": 2 * 2.5 / 4},
+        {"1e": 5 * 4.5 / 9.5, "2a": 2 * 3 / 4.5},
         is_notebook=True,
     ),
     Sample("two_labs_only", (), {"3b": 0, "3c": 0, "3d": 0}, left_out=("lab3_quantization.py",)),

@@ -216,6 +216,24 @@ def evaluates_in_training_mode(net, loader):
     return correct / total
 
 
+@misconception("lab2_pruning.evaluate", fails=("evaluate_needs_no_gradients",))
+def evaluates_with_gradients(net, loader):
+    """Gradients are recorded while evaluating
+
+    Without `torch.no_grad()` every pass records what a backward pass would need, for nothing.
+
+    Hint: Which context tells torch that no backward pass will follow?
+    """
+    was_training = net.training
+    net.eval()
+    correct = total = 0
+    for images, labels in loader:
+        correct += int((net(images).argmax(dim=1) == labels).sum())
+        total += len(labels)
+    net.train(was_training)
+    return correct / total
+
+
 @misconception("lab2_pruning.evaluate", fails=("evaluate_restores_the_mode",))
 def stays_in_evaluation_mode(net, loader):
     """The network is left in evaluation mode
@@ -736,7 +754,7 @@ def masks_the_convolutions_only(net, trainloader, criterion, optimizer, prune=Tr
             layer.weight.data *= mask
 
 
-@misconception("lab2_pruning.finetune_after_prune", fails=_ZEROS_LOST)
+@misconception("lab2_pruning.finetune_after_prune", fails=("finetune_trains_the_rest", *_ZEROS_LOST))
 def masks_the_kept_weights(net, trainloader, criterion, optimizer, prune=True):
     """The mask of fine-tuning is inverted
 
@@ -797,6 +815,7 @@ def ignores_the_prune_flag(net, trainloader, criterion, optimizer, prune=True):
 @misconception(
     "lab2_pruning.finetune_after_prune",
     fails=(
+        "finetune_clears_its_gradients",
         "finetune_keeps_zeros",
         "finetune_trains_the_rest",
         "finetune_without_mask_recovers",
@@ -819,7 +838,13 @@ def forgets_the_optimizer_step(net, trainloader, criterion, optimizer, prune=Tru
         criterion(net(images), labels).backward()
 
 
-@misconception("lab2_pruning.finetune_after_prune", fails=("finetune_heals",))
+@misconception(
+    "lab2_pruning.finetune_after_prune",
+    fails=(
+        "finetune_clears_its_gradients",
+        "finetune_heals",
+    ),
+)
 def forgets_to_clear_the_gradients(net, trainloader, criterion, optimizer, prune=True):
     """The gradients of all batches add up
 
@@ -836,7 +861,13 @@ def forgets_to_clear_the_gradients(net, trainloader, criterion, optimizer, prune
             layer.weight.data *= mask
 
 
-@misconception("lab2_pruning.finetune_after_prune", fails=("finetune_trains_the_rest",))
+@misconception(
+    "lab2_pruning.finetune_after_prune",
+    fails=(
+        "finetune_clears_its_gradients",
+        "finetune_trains_the_rest",
+    ),
+)
 def makes_its_own_optimizer(net, trainloader, criterion, optimizer, prune=True):
     """Another optimizer than the one that was given
 
@@ -917,7 +948,13 @@ def trains_several_epochs(net, trainloader, criterion, optimizer, prune=True):
 
 @misconception(
     "lab2_pruning.finetune_after_prune",
-    fails=("finetune_runs_one_epoch", "finetune_heals", "iterative_lets_weights_recover", *_NOT_HELD),
+    fails=(
+        "finetune_clears_its_gradients",
+        "finetune_runs_one_epoch",
+        "finetune_heals",
+        "iterative_lets_weights_recover",
+        *_NOT_HELD,
+    ),
 )
 def stops_after_the_first_batch(net, trainloader, criterion, optimizer, prune=True):
     """Only the first batch is trained on
@@ -937,7 +974,7 @@ def stops_after_the_first_batch(net, trainloader, criterion, optimizer, prune=Tr
         return
 
 
-@misconception("lab2_pruning.finetune_after_prune", fails=("finetune_heals", *_NOT_HELD))
+@misconception("lab2_pruning.finetune_after_prune", fails=("finetune_trains_the_rest", "finetune_heals", *_NOT_HELD))
 def prunes_again_after_every_step(net, trainloader, criterion, optimizer, prune=True):
     """Every step prunes further
 

@@ -1821,6 +1821,8 @@ def trains_in_evaluation_mode(
 @misconception(
     "lab3_quantization.finetune_quantized",
     fails=(
+        "qat_follows_its_recipe",
+        "qat_clears_its_gradients",
         "qat_starts_from_the_checkpoint",
         "qat_trains_the_float_weights",
         "qat_keeps_sparsity",
@@ -1894,7 +1896,13 @@ def one_batch_per_epoch(make_net, state_dict, num_bits, trainloader, epochs=20, 
     return net
 
 
-@misconception("lab3_quantization.finetune_quantized", fails=("qat_of_a_sparse_network_regains_accuracy",))
+@misconception(
+    "lab3_quantization.finetune_quantized",
+    fails=(
+        "qat_follows_its_recipe",
+        "qat_of_a_sparse_network_regains_accuracy",
+    ),
+)
 def learning_rate_ignored(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """A learning rate that was not asked for
 
@@ -1917,7 +1925,7 @@ def learning_rate_ignored(make_net, state_dict, num_bits, trainloader, epochs=20
     return net
 
 
-@misconception("lab3_quantization.finetune_quantized", fails=_HEALED)
+@misconception("lab3_quantization.finetune_quantized", fails=("qat_clears_its_gradients", *_HEALED))
 def gradients_accumulate(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """Gradients never set to zero
 
@@ -1971,6 +1979,8 @@ def trains_the_last_layer_only(
 @misconception(
     "lab3_quantization.finetune_quantized",
     fails=(
+        "qat_follows_its_recipe",
+        "qat_clears_its_gradients",
         "qat_starts_from_the_checkpoint",
         "qat_trains_the_float_weights",
         "qat_keeps_sparsity",
@@ -2032,6 +2042,8 @@ def returns_quantized_weights(
 @misconception(
     "lab3_quantization.finetune_quantized",
     fails=(
+        "qat_follows_its_recipe",
+        "qat_clears_its_gradients",
         "qat_starts_from_the_checkpoint",
         "qat_trains_the_float_weights",
         "qat_keeps_sparsity",
@@ -2063,6 +2075,8 @@ def returns_the_state_dict(make_net, state_dict, num_bits, trainloader, epochs=2
 @misconception(
     "lab3_quantization.finetune_quantized",
     fails=(
+        "qat_follows_its_recipe",
+        "qat_clears_its_gradients",
         "qat_starts_from_the_checkpoint",
         "qat_trains_the_float_weights",
         "qat_keeps_sparsity",

@@ -15,11 +15,11 @@ from grader.catalogue import near_miss
     guards=("IMAGES",),
     fails=("evaluate_is_exact", "evaluate_counts_a_partial_batch", "evaluate_on_other_data"),
 )
-def counts_an_image_and_a_half_too_many(net, loader):
-    """One and a half images more than are classified rightly."""
+def counts_from_one(net, loader):
+    """Both counters start at 1."""
     mode = net.training
     net.eval()
-    correct, total = 1.5, 0
+    correct = total = 1
     with torch.no_grad():
         for images, labels in loader:
             correct += (net(images).argmax(dim=1) == labels).sum().item()
@@ -55,6 +55,24 @@ def prunes_three_more_in_a_layer(layer, q=70.0):
 def sparsity_off_in_the_sixth_digit(net):
     """Three millionths too much."""
     return {name: (layer.weight == 0).double().mean().item() + 3e-6 for name, layer in prunable_layers(net).items()}
+
+
+@near_miss(
+    "lab2_pruning.finetune_after_prune",
+    guards=("GROWTH",),
+    fails=("finetune_clears_its_gradients",),
+    may_fail=("finetune_heals", "iterative_keeps_accuracy", "global_iterative_keeps_accuracy"),
+)
+def doubles_the_later_gradients(net, trainloader, criterion, optimizer, prune=True):
+    """From the second batch on every gradient counts twice."""
+    masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
+    net.train()
+    for i, (images, labels) in enumerate(trainloader):
+        optimizer.zero_grad()
+        (criterion(net(images), labels) * (2 if i else 1)).backward()
+        optimizer.step()
+        for layer, mask in masks.items():
+            layer.weight.data *= mask
 
 
 @near_miss("lab2_pruning.finetune_after_prune", guards=("LEAST_TRAINED",), fails=("finetune_trains_the_rest",))

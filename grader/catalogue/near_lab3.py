@@ -242,3 +242,21 @@ def trains_half_of_the_weights(
                 weight.data *= state_dict[name] != 0
                 weight.data.view(-1)[::2] = state_dict[name].view(-1)[::2]
     return net
+
+
+@near_miss("lab3_quantization.finetune_quantized", guards=("DECAY",), fails=("qat_follows_its_recipe",))
+def decays_a_tenth_too_much(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
+    """The weight decay is 10 % larger than the one that was given."""
+    net = make_net(num_bits)
+    net.load_state_dict(state_dict)
+    masks = {weight: weight.detach() != 0 for weight in net.parameters() if weight.dim() > 1}
+    optimizer = torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=1.1 * reg)
+    net.train()
+    for _ in range(epochs):
+        for images, labels in trainloader:
+            optimizer.zero_grad()
+            F.cross_entropy(net(images), labels).backward()
+            optimizer.step()
+            for weight, mask in masks.items():
+                weight.data *= mask
+    return net

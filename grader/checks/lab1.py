@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -173,6 +174,15 @@ def _require_words(answer: Answer, lines: int) -> None:
     require(answer.fact("distinct") == lines, "two lines of the figure look the same")
 
 
+def _require_numbers(answer: Answer, lines: int) -> None:
+    """Where every text of the legend holds one number, these count the elements, from 0 or from 1."""
+    found = [re.findall(r"\d+", str(text)) for text in answer.fact("legend")]
+    if all(len(numbers) == 1 for numbers in found):
+        counted = sorted(int(number) for (number,) in found)
+        right = counted in (list(range(lines)), list(range(1, lines + 1)))
+        require(right, "the legend does not count the elements from 0 or from 1", received=counted)
+
+
 def _losses_drawn(session: Session) -> tuple[Answer, list[Array]]:
     answer = session.one("lab1/plot_loss")
     return answer, [answer.inputs[f"{i}.losses"] for i in range(len(answer.case.params["labels"]))]
@@ -210,6 +220,7 @@ def check_weights_plot_shows_the_elements(session: Session) -> None:
     _figure_shows(answer, list(weights.T), "the trajectory of element")
     _require_steps(answer)
     _require_words(answer, weights.shape[1])
+    _require_numbers(answer, weights.shape[1])
 
 
 # --- 1(c)

@@ -139,6 +139,14 @@ def check_evaluate_uses_evaluation_mode(session: Session) -> None:
             require_equal(after[name], value, f"after `evaluate`, {name}")
 
 
+def check_evaluate_needs_no_gradients(session: Session) -> None:
+    """`evaluate` measures without gradients"""
+    for answer in session.each("lab2/evaluate"):
+        require(answer.fact("gradients"), "no image went through the network")
+        require(not any(answer.fact("gradients")), "the network recorded what a backward pass would need",
+                advice="That costs memory and time: evaluate under torch.no_grad().")  # fmt: skip
+
+
 def check_evaluate_restores_the_mode(session: Session) -> None:
     """`evaluate` leaves the network in the mode in which it found it"""
     for answer in session.each("lab2/evaluate"):
@@ -242,6 +250,9 @@ def check_finetune_trains_the_rest(session: Session) -> None:
             f"the unpruned weights of {name} did not train",
             received=f"{moved:.0%} moved",
         )
+        left = (snapshots[-1][kept] != 0).mean()
+        require(left > tolerances.LEAST_TRAINED, f"unpruned weights of {name} became zero",
+                expected="only those that were zero", received=f"{left:.0%} are left")  # fmt: skip
     before, after = state(answer.inputs), state_after(answer)
     still = [n for n, a in after.items() if n not in weights(before) and np.array_equal(a, before[n])]
     require(not still, f"{show_names(still)} did not change while the network was trained")
@@ -259,6 +270,26 @@ def check_finetune_runs_one_epoch(session: Session) -> None:
     passes = [answer.fact("images")[i] for i in training_passes(answer)]
     require(passes == [params["batch_size"]] * params["batches"], "not one epoch",
             expected=f"{params['batches']} batches", received=f"{len(passes)} batches")  # fmt: skip
+
+
+def flat(snapshots: Mapping[str, Array]) -> Array:
+    """All weights at every training pass, one row each, without those at the end."""
+    return np.concatenate([a[:-1].reshape(len(a) - 1, -1) for a in snapshots.values()], axis=1)
+
+
+def require_fresh_gradients(snapshots: Mapping[str, Array], what: str) -> None:
+    """On one batch again and again, without momentum, no step is much larger than the first one."""
+    history = flat(snapshots)
+    steps = np.linalg.norm(np.diff(history, axis=0), axis=1)
+    require(len(steps) > 1 and steps[0] > 0, f"{what} did not train on every batch")
+    require(steps.max() <= tolerances.GROWTH * steps[0], f"on one batch again and again, the steps of {what} grow",
+            expected="steps of one size", received=f"{steps.max() / steps[0]:.1f} times the first one",
+            advice="A backward pass adds to the gradients that are there: call optimizer.zero_grad().")  # fmt: skip
+
+
+def check_finetune_clears_its_gradients(session: Session) -> None:
+    """`finetune_after_prune` clears the gradients before each backward pass"""
+    require_fresh_gradients(seen(session.one("lab2/same_batch")), "`finetune_after_prune`")
 
 
 def check_finetune_without_mask_recovers(session: Session) -> None:

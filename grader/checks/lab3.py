@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from grader.cases import Arrays
 from grader.checks import needs, quantized, tolerances
 from grader.checks.compare import require, require_close, require_equal, require_unchanged
-from grader.checks.lab2 import require_accuracy, state, state_after, weights
+from grader.checks.lab2 import flat, require_accuracy, require_fresh_gradients, seen, state, state_after, weights
 from grader.session import Answer, Session
 
 Array = NDArray[np.float32]
+
+_MASK = "A mask is 1 for what is kept: the weights that are not zero."
 
 # --- comparators that the hidden checks share
 
@@ -23,7 +26,7 @@ def nonzero(answer: Answer) -> tuple[Array, Array, str]:
     w, wq, params = answer.inputs["w"], answer.array("wq"), answer.case.params
     what = f"a tensor at {params['bit']} bits"
     require((wq[w != 0] != 0).any(), f"every non-zero weight of {what} becomes zero",
-            advice="A mask is 1 for what is kept: the weights that are not zero.")  # fmt: skip
+            advice=_MASK)  # fmt: skip
     quantized.require_quantized(wq[w != 0], what)
     return w[w != 0], wq[w != 0], what
 
@@ -321,6 +324,35 @@ def check_qat_starts_from_the_checkpoint(session: Session) -> None:
     _require_checkpoint_unchanged(answer)
 
 
+def check_qat_follows_its_recipe(session: Session) -> None:
+    """`finetune_quantized` trains with the learning rate, momentum and weight decay that it is given"""
+    answer = session.one("lab3/finetune_quantized/recipe")
+    _trained(answer)
+    history = flat(seen(answer))[: answer.case.params["batches"]]  # a schedule may change the rate after an epoch
+    old, new = history[:, history[-1] != history[0]][[0, -1]]
+    require(len(old), "no weight changed before the last batch")
+    received, expected = old @ new / (old @ old), _decayed(answer.case.params, len(history) - 1)
+    require(abs(received - expected) <= tolerances.DECAY * (1 - expected), "the weights decay at another rate",
+            expected=f"{expected:.4f} of each weight is left", received=f"{received:.4f}",
+            advice="Give lr, momentum and weight_decay=reg to torch.optim.SGD.")  # fmt: skip
+
+
+def _decayed(params: Mapping[str, Any], steps: int) -> float:
+    """What SGD leaves of a weight of 1 where weight decay outweighs every gradient by far."""
+    options, weight, velocity = params["options"], 1.0, 0.0
+    for _ in range(steps):
+        velocity = options["momentum"] * velocity + options["reg"] * weight
+        weight -= options["lr"] * velocity
+    return weight
+
+
+def check_qat_clears_its_gradients(session: Session) -> None:
+    """`finetune_quantized` clears the gradients before each backward pass"""
+    answer = session.one("lab3/finetune_quantized/same_batch")
+    _trained(answer)
+    require_fresh_gradients(seen(answer), "`finetune_quantized`")
+
+
 def check_qat_trains_the_float_weights(session: Session) -> None:
     """`finetune_quantized` trains every float weight for the given epochs, and returns the float weights"""
     answer = session.one("lab3/finetune_quantized/stand_in")
@@ -328,6 +360,7 @@ def check_qat_trains_the_float_weights(session: Session) -> None:
     _require_all_batches(answer)
     for name, weight in weights(after).items():
         require(np.mean(weight != before[name]) > tolerances.LEAST_TRAINED, f"{name} did not train")
+        require(np.mean(weight != 0) > tolerances.LEAST_TRAINED, f"weights of {name} became zero", advice=_MASK)
         few = len(quantized.levels_of(weight)) <= 2 ** answer.case.params["bit"]
         require(not few, f"{name} holds quantized values: the float weights are lost")
 
@@ -370,6 +403,8 @@ def check_qat_trains_a_sparse_network(session: Session) -> None:
         kept = weight != 0
         moved = np.mean(after[name][kept] != weight[kept])
         require(moved > tolerances.LEAST_TRAINED, f"the unpruned weights of {name} did not train")
+        left = np.mean(after[name][kept] != 0)
+        require(left > tolerances.LEAST_TRAINED, f"unpruned weights of {name} became zero", advice=_MASK)
 
 
 @needs("qat_keeps_sparsity")

@@ -44,11 +44,11 @@ class Diagnosis:
         """The hypotheses that no answer to a case of their own functions contradicts."""
         return tuple(h for h in self._public.alternatives if self._is_possible(h))
 
-    def _is_possible(self, hypothesis: Hypothesis) -> bool:
+    def _is_possible(self, hypothesis: Hypothesis, *, everywhere: bool = False) -> bool:
         return all(
             _matches(self._answers[case_id], groups, case_id)
             for case_id, groups in hypothesis.footprint.items()
-            if case_id in self._answers and hypothesis.probes(case_id)
+            if case_id in self._answers and (everywhere or hypothesis.probes(case_id))
         )
 
     def explain(self, check: str) -> Hypothesis | None:
@@ -86,12 +86,17 @@ class Diagnosis:
         return explained
 
     def _simplest(self, fitting: list[Hypothesis]) -> Hypothesis | None:
-        """One mistake before two; of several, the one that accounts for all that the others do, and for more."""
+        """One mistake before two; of several, the one that accounts for all that the others do, and for more.
+
+        If two account for the same, the one that nothing speaks against anywhere, not even what builds on it.
+        """
         for count in (1, 2):
             equal = [h for h in fitting if len(h.mistakes) == count]
-            best = [h for h in equal if all(self._explained(h) > self._explained(o) for o in equal if o is not h)]
+            best = [h for h in equal if all(self._explained(h) >= self._explained(other) for other in equal)]
+            if len(best) > 1:
+                best = [h for h in best if self._is_possible(h, everywhere=True)]
             if equal:
-                return best[0] if best else None
+                return best[0] if len(best) == 1 else None
         return None
 
     def _explained(self, hypothesis: Hypothesis) -> frozenset[tuple[str, str]]:

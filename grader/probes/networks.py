@@ -87,6 +87,7 @@ class Recorder:
         self._weights: list[dict[str, Tensor]] = []
         self._training: list[bool] = []
         self._images: list[int] = []
+        self._gradients: list[bool] = []
         self._copies_training: list[bool] = []
         self._shortcut_zeros: list[int] = []
         net.forward = MethodType(self._watching(), net)  # a hook would miss `net.forward(images)`
@@ -101,7 +102,9 @@ class Recorder:
                 self._before_forward(images)
             else:
                 self._copies_training.append(net.training)
-            return plain(net, images, *rest, **options)
+            result = plain(net, images, *rest, **options)
+            self._gradients.append(bool(result.requires_grad))
+            return result
 
         return forward
 
@@ -123,6 +126,7 @@ class Recorder:
         facts = {
             "training": self._training,
             "images": self._images,
+            "gradients": self._gradients,
             "copies_training": self._copies_training,
             "shortcut_zeros": self._shortcut_zeros,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,9 @@ from grader.assignment import Assignment
 from grader.errors import InternalError
 from grader.grade import Grader
 from grader.memory import Memory
+from grader.report import Report
 from grader.verify.judging import Result, result_of
-from grader.verify.subjects import Subject
+from grader.verify.subjects import Role, Subject
 
 __all__ = ["Journal", "grade_all", "source_digest", "spread"]
 
@@ -95,7 +97,18 @@ def grade_all(
 
 
 def _grade(grader: Grader, subject: Subject) -> Result:
-    return result_of(subject, grader.grade(subject.submission()))
+    """Grade the parts whose probes can come across what the subject changes; the others are the reference's."""
+    reached = subject.reaches()
+    if reached is None:
+        return result_of(subject, grader.grade(subject.submission()))
+    reference = _graded_reference(grader)
+    chosen = [part.id for part in reference.parts if part.id.startswith(reached)]
+    return result_of(subject, reference.replaced(grader.grade(subject.submission(), chosen)))
+
+
+@functools.cache
+def _graded_reference(grader: Grader) -> Report:
+    return grader.grade(Subject("reference", Role.REFERENCE).submission())
 
 
 _Item = TypeVar("_Item")

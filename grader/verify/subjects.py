@@ -14,12 +14,15 @@ from grader.catalogue import Entry, Kind, all_entries, with_entries
 from grader.catalogue.validation import validate
 from grader.checks import tolerances
 from grader.errors import CatalogueError
+from grader.memory import labs_that_reach
 from grader.run_checks import CheckRunner
 from grader.submission import EDITABLE, Submission
 
 __all__ = ["PAIRS", "Role", "Subject", "checked_entries", "reference_files", "select", "subjects"]
 
 PAIRS = 200
+_LETTERS = {"lab1": ("1",), "lab2": ("2",), "lab3": ("3", "b"), "answers": ("p",)}
+"""First letters of the ids of the parts of a lab."""
 _SEED = 20260101
 
 
@@ -56,6 +59,16 @@ class Subject:
         """The files, as they would be handed in."""
         folder = locations.pristine() if self.role is Role.TEMPLATE else locations.instructor_folder("reference")
         return Submission(self.id, with_entries(_files(folder), self.entries), ())
+
+    def reaches(self) -> tuple[str, ...] | None:
+        """First letters of the ids of the parts that can come out otherwise than the reference's; None for all."""
+        if not self.entries:
+            return None
+        files = {Path(name).stem: code for name, code in self.submission().files.items() if name.endswith(".py")}
+        files["resnet20"] = (locations.pristine() / "resnet20.py").read_bytes()
+        changed = {entry.module for entry in self.entries}
+        labs = {lab for module in changed for lab in labs_that_reach(module, files)}
+        return tuple(sorted({letter for name in {*labs, *changed} for letter in _LETTERS.get(name, ())}))
 
 
 def _files(folder: Path) -> dict[str, bytes]:
