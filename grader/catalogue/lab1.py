@@ -1066,7 +1066,7 @@ def largest_signed_values(w, k):
     """The largest signed values are kept
 
     Negative weights count as small, however far from zero they are. The nearest sparse vector keeps the largest
-    *magnitudes*.
+    magnitudes.
 
     Hint: Project a vector whose largest element in magnitude is negative.
     """
@@ -1128,7 +1128,7 @@ def zeroes_k_elements(w, k):
 def one_element_too_few(w, k):
     """One element too few is kept
 
-    The k-th largest magnitude is dropped as well. A comparison that demands *more* than the k-th largest leaves k - 1
+    The k-th largest magnitude is dropped as well. A comparison that demands more than the k-th largest leaves k - 1
     elements.
 
     Hint: Count the non-zero elements for k = 1.
@@ -1943,7 +1943,7 @@ def penalizes_none(w, threshold, n_penalized):
 def spares_n_instead(w, threshold, n_penalized):
     """The number of penalised elements is taken for the spared
 
-    The n largest elements are spared and all others penalised. n is the number of elements that *are* penalised.
+    The n largest elements are spared and all others penalised. n is the number of elements that are penalised.
 
     Hint: With 5 elements and n = 3, count the elements that shrink.
     """
@@ -1968,7 +1968,7 @@ def smallest_signed_values(w, threshold, n_penalized):
     """The smallest signed values are penalised
 
     Sorted by signed value, the most negative elements come first, however large they are. The penalised elements are
-    those of smallest *magnitude*.
+    those of smallest magnitude.
 
     Hint: Try a vector whose largest element in magnitude is negative.
     """
@@ -2048,7 +2048,7 @@ def trimmed_set_by_gradient(X, y, w0, lr, steps, lam, n_penalized):
     """The penalised elements are chosen by their gradient
 
     The n elements with the smallest gradient are penalised. Near the end of a run those are the ones that have
-    settled, large ones too; the smallest *weights* should be penalised.
+    settled, large ones too; the smallest weights should be penalised.
 
     Hint: Which vector's magnitudes do you sort?
     """
