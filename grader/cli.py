@@ -225,7 +225,11 @@ def verify(
     from grader.verify.prove import prove
 
     console = Console(stderr=json_file == Path("-"))
-    found, seconds = prove(_assignment(None), only=only or (), jobs=jobs, fresh=fresh, console=console)
+    try:
+        found, seconds = prove(_assignment(None), only=only or (), jobs=jobs, fresh=fresh, console=console)
+    except KeyboardInterrupt:
+        print("grader: interrupted; the next run goes on from here", file=sys.stderr)
+        raise
     if html_file is not None:
         _write(html_file, matrix.render_html(found))
     text = matrix.to_json(found, seconds)

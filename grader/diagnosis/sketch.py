@@ -28,6 +28,9 @@ FACT = "fact:"
 
 _FREQUENCIES = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0]))
 _MOST_VALUES = 64
+_MOST_NUMBERS = 2_000_000  # the largest honest answer has some 300,000
+_MOST_ARRAYS = 1_000
+_DEEPEST = 8
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
 
@@ -75,6 +78,8 @@ def sketch_answer(answer: Answer | CheckFailed) -> dict[str, Sketch]:
 
 
 def _sketch_arrays(arrays: Mapping[str, NDArray[Any]]) -> Sketch:
+    if len(arrays) > _MOST_ARRAYS or sum(array.size for array in arrays.values()) > _MOST_NUMBERS:
+        return Sketch("larger than any answer")
     words = "; ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
     return _sketch_numbers(words, [np.ravel(array).astype(np.float64) for array in arrays.values()])
 
@@ -93,8 +98,8 @@ def _sketch_numbers(words: str, parts: list[NDArray[np.float64]]) -> Sketch:
 
 
 def _project(numbers: NDArray[np.float64]) -> tuple[float, ...]:
-    waves = np.cos(np.outer(_FREQUENCIES, np.arange(1, len(numbers) + 1)))
-    return tuple(float(value) for value in waves @ numbers / np.sqrt(len(numbers)))
+    places, root = np.arange(1, len(numbers) + 1), np.sqrt(len(numbers))
+    return tuple(float(np.cos(frequency * places) @ numbers / root) for frequency in _FREQUENCIES)
 
 
 def _sketch_fact(value: Any) -> Sketch:
@@ -107,19 +112,23 @@ def _sketch_fact(value: Any) -> Sketch:
     return Sketch(words, (), scale, tuple(v / scale if scale else v for v in fractions))
 
 
-def _spell(value: Any, fractions: list[float]) -> Iterable[str]:
-    if isinstance(value, float) and np.isfinite(value):
+def _spell(value: Any, fractions: list[float], depth: int = 0) -> Iterable[str]:
+    if depth > _DEEPEST:
+        yield "deeper than any answer"
+    elif isinstance(value, float) and np.isfinite(value):
         fractions.append(value)
         yield "#"
     elif isinstance(value, Mapping):
         for name in sorted(value, key=str):
             yield f"{name}:"
-            yield from _spell(value[name], fractions)
+            yield from _spell(value[name], fractions, depth + 1)
     elif isinstance(value, (list, tuple)):
         yield "["
         for item in value:
-            yield from _spell(item, fractions)
+            yield from _spell(item, fractions, depth + 1)
             yield ","
         yield "]"
+    elif isinstance(value, str):
+        yield _ADDRESS.sub("0x", repr(value[:200]))
     else:
-        yield _ADDRESS.sub("0x", repr(value)[:200])
+        yield repr(value)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from grader import locations
 from grader.assignment import Assignment
-from grader.errors import InternalError
+from grader.errors import GraderError, InternalError
 from grader.grade import Grader
 from grader.memory import Memory
 from grader.report import Report
@@ -53,12 +53,21 @@ class Journal:
         return found
 
     def add(self, result: Result) -> None:
-        """Write one result through to the file."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        for old in set(self._path.parent.glob("verify-*.jsonl")) - {self._path}:
-            old.unlink(missing_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(result.model_dump_json() + "\n")
+        """Write one result through to the file.
+
+        Raises:
+            GraderError: the folder cannot be written.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            for old in set(self._path.parent.glob("verify-*.jsonl")) - {self._path}:
+                old.unlink(missing_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(result.model_dump_json() + "\n")
+        except OSError as error:
+            raise GraderError(
+                f"{self._path} cannot be written: {error.strerror}; make room, or the folder writable"
+            ) from None
 
     def clear(self) -> None:
         """Forget everything: the next run grades anew."""

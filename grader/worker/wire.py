@@ -111,14 +111,13 @@ def _read(sock: socket.socket, size: int, deadline: float | None) -> bytes:
 
 def _parse_header(data: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(data)
+        # Escapes can spell half a surrogate pair, which no terminal or file takes.
+        header = json.loads(json.dumps(json.loads(data), ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"the header is not JSON: {type(error).__name__}") from None
     if not isinstance(header, dict):
         raise WireError("the header is not a JSON object")
-    # Escapes can spell half a surrogate pair, which no terminal or file takes.
-    clean: dict[str, Any] = json.loads(json.dumps(header, ensure_ascii=False).encode("utf-8", "replace"))
-    return clean
+    return header
 
 
 def _parse_arrays(data: bytes) -> dict[str, NDArray[Any]]:

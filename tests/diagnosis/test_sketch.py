@@ -130,3 +130,19 @@ def test_damaged_hypotheses_are_the_graders_fault(tmp_path: Path) -> None:
 def test_the_size_of_a_small_array_shows_beside_a_large_one(array: np.ndarray) -> None:
     before, after = (sketches(net__a=1e6 * array, net__b=factor * array)["net"] for factor in (1, 1.01))
     assert not agree(before, after, 1e-4)
+
+
+def test_facts_of_a_hostile_submission_have_a_sketch() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    facts = {"deep": deep, "long": "x" * 10**6, "many": [0.5] * 10**5, "large": 10**300, "nan": float("nan")}
+    for sketch in sketches(facts).values():
+        assert len(sketch.words) <= 2000
+        assert agree(sketch, sketch, TOLERANCE)
+
+
+def test_more_than_any_answer_is_not_looked_at() -> None:
+    assert sketches(w=np.zeros(3_000_000, dtype=np.uint8))["w"].values == ()
+    many = {f"net__{i}": np.ones(1) for i in range(1500)}
+    assert sketches(**many)["net"].values == ()
