@@ -65,7 +65,7 @@ class Grader:
         self._pristine = locations.pristine()
         self._goldens = goldens_for(assignment)
         self._evaluator = Evaluator(self._pristine, assignment.limits, self._goldens.public, self._interview)
-        self._hidden_mistakes = self._live_mistakes(memory or Memory()) if show_hidden else None
+        self._hidden_mistakes = self._live_mistakes() if show_hidden else None
         self._template = read_written((self._pristine / FILE).read_bytes())
 
     def __enter__(self) -> Self:
@@ -129,7 +129,7 @@ class Grader:
         failures = [ending.failure for name, ending in endings.items() if ending.failure and name not in hidden]
         return {failure.message for failure in failures if failure.expected is None and failure.received is None}
 
-    def _live_mistakes(self, memory: Memory) -> HiddenHypotheses | None:
+    def _live_mistakes(self) -> HiddenHypotheses | None:
         """Names for what hidden checks find, where the catalogue is at hand."""
         try:
             from grader.authoring.mistakes import LiveMistakes
@@ -137,7 +137,7 @@ class Grader:
             return None
         if self._goldens.hidden is None:
             return None
-        return LiveMistakes(self._assignment, self._goldens.hidden, memory.interview).failing
+        return LiveMistakes(self._assignment, self._goldens.hidden, self._interview).failing
 
     def _diagnoses(self, session: Session, endings: Mapping[str, Ending]) -> Mapping[str, Hypothesis]:
         failed = [name for name, ending in endings.items() if ending.failure is not None]
