@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from grader import locations
 from grader.assignment import Assignment
 from grader.authoring import fixtures, samples
+from grader.authoring.mistakes import difference
 from grader.cases import Case, CaseSet, load_cases, save_cases
+from grader.diagnosis.hypotheses import Hypotheses, load_hypotheses
 from grader.errors import InternalError, StaleOutput
 from grader.session import Evaluator
 from tests.conftest import ROOT
@@ -37,7 +40,7 @@ def test_the_committed_fixtures_are_reproduced(assignment: Assignment) -> None:
 
 def test_a_build_gives_the_same_bytes_twice(assignment: Assignment, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        fixtures.build(assignment, tmp_path / name)
+        fixtures.build_cases(assignment, tmp_path / name)
     for path in (tmp_path / "a").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path.name
 
@@ -146,3 +149,14 @@ def test_unhealed_networks_are_below_every_threshold(
         (quantized, quick.quantized_max_drop),
     ):
         assert unhealed < evaluator.baseline - drop / 100
+
+
+def test_changed_goldens_of_mistakes_are_noticed() -> None:
+    known = load_hypotheses(FIXTURES / "public")
+    first, *rest = known.alternatives
+    assert difference(known, known) is None
+    assert "is not in both" in str(difference(known, Hypotheses(known.right, tuple(rest))))
+    renamed = replace(first, mistakes=(replace(first.mistakes[0], title="Another title"),))
+    assert "the words of" in str(difference(known, Hypotheses(known.right, (renamed, *rest))))
+    harmless = replace(first, footprint={})
+    assert "the answer of" in str(difference(known, Hypotheses(known.right, (harmless, *rest))))

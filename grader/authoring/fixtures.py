@@ -15,15 +15,15 @@ import numpy as np
 from grader import locations
 from grader.assignment import Assignment
 from grader.authoring import cases_lab1, cases_lab2, cases_lab3
-from grader.authoring.mistakes import public_hypotheses
+from grader.authoring.mistakes import difference, public_hypotheses
 from grader.authoring.tiny import load_reference, make_tiny, recipe_key
 from grader.cases import Arrays, Case, CaseSet, load_cases, save_cases
-from grader.diagnosis.hypotheses import save_hypotheses
+from grader.diagnosis.hypotheses import load_hypotheses, save_hypotheses
 from grader.errors import GraderError, StaleOutput
 from grader.oracle import term_key
 from grader.session import Evaluator, Interview
 
-__all__ = ["build", "check", "source_key"]
+__all__ = ["build", "build_cases", "check", "source_key"]
 
 _TINY = ("train.", "test.", "net.")
 _WANTED_ACCURACY = 0.95
@@ -40,7 +40,7 @@ def source_key() -> str:
 
 
 def build(assignment: Assignment, folder: Path, *, retrain: bool = False) -> None:
-    """Write ``public`` and ``hidden`` cases below ``folder``.
+    """Write ``public`` and ``hidden`` cases below ``folder``, and what known mistakes answer to the public ones.
 
     The small network is trained only when its recipe has changed or ``retrain`` is set, since training gives other
     bits on other processors; everything else follows from it deterministically.
@@ -48,6 +48,12 @@ def build(assignment: Assignment, folder: Path, *, retrain: bool = False) -> Non
     Raises:
         GraderError: this is not the instructor's checkout, or scikit-learn is missing.
     """
+    public = build_cases(assignment, folder, retrain=retrain)
+    save_hypotheses(folder / "public", public_hypotheses(assignment, public))
+
+
+def build_cases(assignment: Assignment, folder: Path, *, retrain: bool = False) -> CaseSet:
+    """The part of ``build`` that needs no catalogue; the public cases."""
     tiny = _tiny(retrain)
     shared = tiny | _pruned(assignment, tiny)
     term = assignment.term
@@ -61,9 +67,9 @@ def build(assignment: Assignment, folder: Path, *, retrain: bool = False) -> Non
     hidden.cases["problem1/verdicts"] = _verdicts()
     hidden.shared = {name: a for name, a in shared.items() if not name.startswith("test.")}
     save_cases(folder / "public", public)
-    save_hypotheses(folder / "public", public_hypotheses(assignment, public))
     save_cases(folder / "hidden", hidden)
     (folder / "recipe.json").write_text(json.dumps({"tiny": recipe_key()}) + "\n", encoding="utf-8")
+    return public
 
 
 def _tiny(retrain: bool) -> Arrays:
@@ -176,7 +182,7 @@ def check(assignment: Assignment) -> str:
     """
     committed = locations.fixtures()
     with tempfile.TemporaryDirectory() as scratch:
-        build(assignment, Path(scratch))
+        public = build_cases(assignment, Path(scratch))
         for name in ("public", "hidden"):
             _compare(load_cases(committed / name), load_cases(Path(scratch) / name), committed / name)
         retrained = CaseSet({}, make_tiny())
@@ -185,6 +191,9 @@ def check(assignment: Assignment) -> str:
             accuracy = evaluator.baseline
         finally:
             evaluator.close()
+    where = committed / "public"
+    if stale := difference(load_hypotheses(where), public_hypotheses(assignment, public)):
+        raise StaleOutput(f"{where}/mistakes.json: {stale}: run `grader fixtures build` and commit the result")
     if accuracy < _WANTED_ACCURACY:
         raise StaleOutput(f"the recipe of the small network gives {accuracy:.1%}, below {_WANTED_ACCURACY:.0%}")
     return f"fixtures are up to date; the small network's recipe gives {accuracy:.1%} on the test images"

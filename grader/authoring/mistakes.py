@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from grader import locations
@@ -19,7 +20,10 @@ from grader.session import Answer, Interview, InterviewFactory, answer_case, ver
 from grader.submission import EDITABLE, Submission, stage
 from grader.written import FILE, read_written
 
-__all__ = ["LiveMistakes", "mistake_of", "public_hypotheses"]
+__all__ = ["LiveMistakes", "difference", "mistake_of", "public_hypotheses"]
+
+_OTHER_PROCESSOR = 1000
+"""Times the rounding of one processor: what the goldens of another one may differ by."""
 
 _PROBED_BY = {
     "lab1_sparse_optimization": "lab1/{}",
@@ -129,3 +133,29 @@ def public_hypotheses(assignment: Assignment, cases: CaseSet) -> Hypotheses:
         if _shows(hypothesis, right):
             alternatives.append(hypothesis)
     return Hypotheses(right, tuple(alternatives))
+
+
+def difference(old: Hypotheses, new: Hypotheses) -> str | None:
+    """What of the committed hypotheses is not what the catalogue gives now; None if only rounding differs."""
+    known, fresh = ({h.ids: h for h in hypotheses.alternatives} for hypotheses in (old, new))
+    if known.keys() != fresh.keys():
+        return f"{' + '.join(sorted(known.keys() ^ fresh.keys())[0])} is not in both"
+    for ids, hypothesis in fresh.items():
+        if known[ids].mistakes != hypothesis.mistakes:
+            return f"the words of {' + '.join(ids)} have changed"
+        if case_id := _changed_case(old.right, known[ids].footprint, new.right, hypothesis.footprint):
+            return f"the answer of {' + '.join(ids)} to {case_id} has changed"
+    return None
+
+
+def _changed_case(old_right: Sketches, old: Sketches, new_right: Sketches, new: Sketches) -> str | None:
+    """The first case to which another answer is given now."""
+    for case_id, groups in new_right.items():
+        was = {**old_right.get(case_id, {}), **old.get(case_id, {})}
+        now = {**groups, **new.get(case_id, {})}
+        for group in was.keys() | now.keys():
+            before, after = was.get(group, ABSENT), now.get(group, ABSENT)
+            same_words = before.words == after.words
+            if not same_words or differs(replace(after, counts=before.counts), before, case_id, _OTHER_PROCESSOR):
+                return case_id
+    return None
