@@ -102,8 +102,8 @@ def half_the_sum(X, y, w):
 def errors_not_squared(X, y, w):
     """Absolute errors instead of squared ones
 
-    The magnitudes of the errors are summed. That is another loss, with another minimum and no gradient at zero; the
-    lab's loss squares every error first.
+    The magnitudes of the errors are summed. That is another loss, which weighs large errors less and has no derivative
+    where an error is zero; the lab's loss squares every error first.
 
     Hint: Compute the loss of one sample with the error 3 by hand.
     """
@@ -251,8 +251,8 @@ def transpose_missing(X, y, w):
 def forward_difference(X, y, w):
     """A difference quotient instead of the derivative
 
-    The gradient is estimated from the loss at two points a small distance apart. The estimate is off by about that
-    distance, in every step of every run.
+    The gradient is estimated from the loss at two points a small distance apart. The estimate is off by an amount
+    proportional to that distance, in every step of every run.
 
     Hint: The loss is a sum of squares: differentiate it on paper.
     """
@@ -1334,8 +1334,7 @@ def kept_set_fixed(X, y, w0, lr, steps, k):
 def projects_before_the_step(X, y, w0, lr, steps, k):
     """The projection comes before the step
 
-    w is projected first, and then a full gradient step makes all elements non-zero again. No row of the history is
-    sparse.
+    w is projected first, and then a full gradient step makes all elements non-zero again. No row after row 0 is sparse.
 
     Hint: Count the non-zero elements of every row.
     """
@@ -1941,7 +1940,7 @@ def penalizes_none(w, threshold, n_penalized):
     ),
 )
 def spares_n_instead(w, threshold, n_penalized):
-    """The number of penalised elements is taken for the spared
+    """The number of penalised elements is taken as spared ones
 
     The n largest elements are spared and all others penalised. n is the number of elements that are penalised.
 

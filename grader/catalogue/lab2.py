@@ -220,7 +220,7 @@ def evaluates_in_training_mode(net, loader):
 def evaluates_with_gradients(net, loader):
     """Gradients are recorded while evaluating
 
-    Without `torch.no_grad()` every pass records what a backward pass would need, for nothing.
+    Every pass records what a backward pass would need, which costs time and memory for nothing.
 
     Hint: Which context tells torch that no backward pass will follow?
     """
@@ -776,8 +776,8 @@ def masks_the_kept_weights(net, trainloader, criterion, optimizer, prune=True):
 def masks_into_a_new_parameter(net, trainloader, criterion, optimizer, prune=True):
     """Masking makes a new Parameter
 
-    After the first step every layer's weight is a new Parameter. The optimizer still holds the old ones, so that the
-    pruned layers are never trained again.
+    After the first step the weight of every prunable layer is a new Parameter. The optimizer still holds the old ones,
+    so that the pruned layers are never trained again.
 
     Hint: Compare `id(layer.weight)` before and after a step.
     """
@@ -848,7 +848,8 @@ def forgets_the_optimizer_step(net, trainloader, criterion, optimizer, prune=Tru
 def forgets_to_clear_the_gradients(net, trainloader, criterion, optimizer, prune=True):
     """The gradients of all batches add up
 
-    Without `optimizer.zero_grad()` every batch adds its gradient to those before it, and the steps grow too long.
+    Nothing clears the gradients between batches, so that every batch adds its gradient to those before it, and the
+    steps grow too long.
 
     Hint: Print the norm of a gradient at every step.
     """
@@ -978,8 +979,8 @@ def stops_after_the_first_batch(net, trainloader, criterion, optimizer, prune=Tr
 def prunes_again_after_every_step(net, trainloader, criterion, optimizer, prune=True):
     """Every step prunes further
 
-    Fine-tuning prunes a part of what is left after every step, until nearly nothing is. It should only hold the zeros
-    that it was given.
+    Fine-tuning prunes a part of what is left after every step, until almost nothing remains. It should only hold the
+    zeros that it was given.
 
     Hint: Print `sparsity_by_layer(net)` after every step.
     """
@@ -1362,8 +1363,9 @@ def trains_a_copy(
 ):
     """The network itself is not trained
 
-    No batch goes through the network in training mode: a copy of it is trained, or none. It should be pruned and
-    trained in place.
+    No batch goes through the network in training mode: a copy of it is used, or none. The optimizer holds the
+    parameters of the network that was passed in, so it does not train a copy either. It should be pruned and trained in
+    place.
 
     Hint: Compare the network's weights before and after the call.
     """
@@ -1412,8 +1414,8 @@ def prunes_the_shortcuts_on_the_ramp(
 ):
     """The shortcuts are pruned on the ramp
 
-    Every convolution of the network is pruned before an epoch, also those of the shortcuts (`id_mapping`), which are
-    not prunable here.
+    Every convolution and linear layer of the network is pruned before each epoch of the ramp, also those of the
+    shortcuts (`id_mapping`), which are not prunable here.
 
     Hint: Compare the layers that you prune with those of `prunable_layers(net)`.
     """
@@ -1502,7 +1504,7 @@ def threshold_averaged_over_layers(net, q=70.0):
     "lab2_pruning.global_prune_by_percentage", fails=("global_uses_one_threshold", "global_at_other_percentages")
 )
 def scales_the_layers_first(net, q=70.0):
-    """The magnitudes are divided by those of their layer
+    """The magnitudes are divided by the largest one of their layer
 
     The weights are compared after each layer was scaled to the same size, so that a large weight of one layer can go
     while a smaller one of another stays. The magnitudes themselves should be compared.

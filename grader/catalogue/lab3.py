@@ -35,7 +35,8 @@ _HEALED = ("qat_regains_accuracy", "qat_of_a_sparse_network_regains_accuracy")
 def mask_inverted(ctx, w, bit, symmetric=False):
     """The mask inverted
 
-    The mask is 1 at the pruned weights instead of the kept ones, so that every other weight becomes zero.
+    The mask is 1 at the pruned weights instead of the kept ones, so that the kept weights become zero, and the pruned
+    ones need not stay zero.
 
     Hint: Print the sum of the mask beside the number of weights that are not zero.
     """
@@ -165,8 +166,8 @@ def range_by_magnitude(ctx, w, bit, symmetric=False):
 def scale_by_the_largest(ctx, w, bit, symmetric=False):
     """The largest weight as the scale
 
-    The shifted weights are divided by the largest weight, not by the width of the range. They do not fill [0, 1],
-    so that there are too many levels, or too few, and the largest weight is not one of them.
+    The shifted weights are divided by the largest magnitude, not by the width of the range. They do not fill [0, 1], so
+    that there are too many levels, or too few, and the largest weight is usually not one of them.
 
     Hint: Print the minimum and the maximum of the scaled weights, before the rounding.
     """
@@ -548,7 +549,7 @@ def rounds_to_decimals(ctx, w, bit, symmetric=False):
     """`bit` decimals instead of `bit` bits
 
     The weights are rounded to `bit` digits after the decimal point. The number of levels then depends on the size of
-    the weights, and is far larger than 2^bit.
+    the weights and has nothing to do with 2^bit.
 
     Hint: Count the different values that you get.
     """
@@ -1039,8 +1040,8 @@ def gradient_of_rounding(ctx, g):
 def no_gradient_returned(ctx, g):
     """`backward` returns None for the weights
 
-    None tells PyTorch that nothing depends on this argument, so that no gradient arrives at the weights and nothing
-    trains.
+    None tells PyTorch that nothing depends on this argument, so that no gradient arrives at the quantized weights, and
+    they never train.
 
     Hint: `backward` returns one value for each argument of `forward`: which of them needs a gradient?
     """
@@ -1074,7 +1075,7 @@ def gradient_masked():
     """The gradient multiplied by the mask
 
     Pruned weights get no gradient. The estimator passes it to them as well: what holds their zeros is the training
-    loop, where momentum and weight decay would move them anyway.
+    loop, not the estimator.
 
     Hint: Compare the gradient of the pruned weights before and after `backward`.
     """
@@ -1553,8 +1554,8 @@ def accuracies_in_percent(make_net, state_dict, evaluate, bits=(6, 5, 4, 3, 2)):
 def accuracies_in_another_order(make_net, state_dict, evaluate, bits=(6, 5, 4, 3, 2)):
     """Accuracies paired with the wrong bits
 
-    The accuracies are right, but they were measured in another order than that of the numbers of bits that they are
-    given to: the fewest bits seem to be the best.
+    The accuracies are right, but they were measured in one order and paired with `bits` in another, so that each
+    belongs to another number of bits; here the fewest bits seem to be the best.
 
     Hint: Print the number of bits beside the accuracy inside the loop.
     """
@@ -1696,8 +1697,8 @@ def mask_before_the_step(make_net, state_dict, num_bits, trainloader, epochs=20,
 def prunes_again_at_the_end(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """Pruned again after training
 
-    The network trains without its mask and is pruned to the old sparsity at the end. The zeros are in other places
-    than in the checkpoint then, and the accuracy of training is lost again.
+    The network trains without its mask and is pruned to the old sparsity at the end. The zeros are in other places than
+    in the checkpoint then, and the accuracy that training gained is partly lost again.
 
     Hint: Are the weights that are zero in the checkpoint the same that are zero in the result?
     """
@@ -1906,7 +1907,8 @@ def one_batch_per_epoch(make_net, state_dict, num_bits, trainloader, epochs=20, 
 def learning_rate_ignored(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """A learning rate that was not asked for
 
-    The optimizer gets a learning rate of its own, smaller than the argument `lr`, so that the network hardly trains.
+    The optimizer gets a learning rate of its own, here smaller than the default of `lr`, so that the network trains
+    more slowly than asked; the argument changes nothing.
 
     Hint: Print `optimizer.param_groups[0]["lr"]`.
     """
@@ -1990,7 +1992,8 @@ def trains_the_last_layer_only(
 def freezes_every_weight(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """All weights put back after every step
 
-    Restoring the weights of the checkpoint holds the zeros, but everything else as well: nothing trains.
+    Restoring the weights of the checkpoint holds the zeros, but all other weights of the convolutions and of the linear
+    layer as well: none of them trains.
 
     Hint: Which weights does your mask hold: the pruned ones, or all of them?
     """
@@ -2053,7 +2056,8 @@ def returns_quantized_weights(
 def returns_the_state_dict(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
     """The state dict returned instead of the network
 
-    `finetune_quantized` returns the network itself, with the number of bits that its layers have.
+    A state dict holds the weights only. `finetune_quantized` should return the network itself, whose layers know their
+    number of bits.
 
     Hint: Look at the annotation of what `finetune_quantized` returns.
     """
@@ -2298,7 +2302,8 @@ def symmetric_rounds_down(ctx, w, bit, symmetric=False):
 def symmetric_forgets_the_zeros(ctx, w, bit, symmetric=False):
     """Symmetric: pruned weights move to the nearest level
 
-    2^bit symmetric levels have none at zero, and nothing keeps the pruned weights apart here: they become half a step.
+    2^bit symmetric levels have none at zero, and nothing keeps the pruned weights apart here: they move half a step
+    away from zero.
 
     Hint: Count the zeros before and after symmetric quantization.
     """
@@ -2322,7 +2327,8 @@ def symmetric_forgets_the_zeros(ctx, w, bit, symmetric=False):
 def symmetric_with_half_of_the_levels(ctx, w, bit, symmetric=False):
     """Symmetric: 2^(bit-1) levels in the whole range
 
-    The steps are max |w| / 2^(bit-2) wide or wider, as if there were one bit less: half of the levels are missing.
+    The range is divided into 2^(bit-1) - 1 steps instead of 2^bit - 1, as if there were one bit less: half of the
+    levels are missing.
 
     Hint: With 3 bits, count the levels on both sides.
     """

@@ -11,8 +11,8 @@ from grader.catalogue import misconception
 def l1_makes_exact_zeros():
     """L1 with SGD is believed to make exact zeros
 
-    L1 pulls every weight towards zero, and the optimum may well have zeros. But a gradient step has a fixed length:
-    near zero it jumps over zero and back, and hits it only by accident.
+    L1 pulls every weight towards zero, and the optimum may well have zeros. But the penalty moves a weight by the same
+    amount however small the weight is: near zero it jumps over zero and back, and hits it only by accident.
 
     Hint: Count the weights that are exactly zero at the end of Lab 1(d).
     """
@@ -62,6 +62,7 @@ def soft_thresholding_without_bias():
     It makes zeros exact, but it shrinks every weight that survives by the threshold, the large ones as much as the
     small ones. That is the bias of L1.
 
-    Hint: Compare the two weights that survive in Lab 1(e) with the solution of least squares.
+    Hint: Take the run of Lab 1(e) with λ = 2: fit only the two weights that survive by least squares, without a
+    penalty, and compare.
     """
     return "true"

@@ -6,6 +6,7 @@ import ast
 import json
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from unittest import mock
 
@@ -35,12 +36,16 @@ def notebook(cells: list[str]) -> bytes:
 
 def definitions(source: str | bytes) -> Trees:
     """The functions and classes of a module; the last of each name."""
-    return {s.name: ast.dump(s) for s in ast.parse(source).body if isinstance(s, Definition)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a student's code deserves a warning for is no concern of these tests
+        return {s.name: ast.dump(s) for s in ast.parse(source).body if isinstance(s, Definition)}
 
 
 def importable(source: str | bytes) -> bool:
     """Whether this is a module, as far as a compiler can tell."""
-    compile(source, "student", "exec", dont_inherit=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(source, "student", "exec", dont_inherit=True)
     return True
 
 
@@ -136,6 +141,8 @@ def _cells(draw: st.DrawFn, chunks: list[str]) -> list[str]:
 
 
 @given(mixture=mixtures(SOLUTION + STUBS))
+@example(mixture=(["# on C:\\\n%ls\ndef f(): pass"], ["def f(): pass"]))
+@example(mixture=(["np.*load*?\ndef f(): pass"], ["def f(): pass"]))
 def test_every_function_is_found_as_it_was_last_written(mixture: tuple[list[str], list[str]]) -> None:
     cells, sources = mixture
     last = definitions("\n\n".join(sources))
@@ -233,7 +240,6 @@ soups = st.lists(st.sampled_from(SOUP), max_size=30).map("".join)
 
 
 @given(cells=st.lists(soups, max_size=4))
-@example(cells=["# on C:\\\n%ls\ndef f(): pass"])
 def test_any_text_in_cells_can_be_read(cells: list[str]) -> None:
     raw = json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]}).encode()
     assert read_all(raw) is not None, "a cell that is not Python costs itself, not the notebook"
@@ -300,7 +306,7 @@ def seconds(source: str) -> float:
     "source",
     [
         "def f():\n" + "".join(f"{' ' * i}try: pass\n{' ' * i}finally:\n" for i in range(1, 18)) + " " * 18 + "pass",
-        "def f():\n try:\n" + "  return\n" * 1_000 + " finally:\n" + "  f()\n" * 1_000,
+        "def f():\n try:\n" + "  return\n" * 2_000 + " finally:\n" + "  f()\n" * 2_000,
     ],
     ids=["one in another", "many ways out"],
 )

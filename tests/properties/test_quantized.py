@@ -191,6 +191,15 @@ def test_rounding_to_another_than_the_nearest_level_fails(rounding: Rounding, te
     assert not fails(quantized.require_evenly_spaced, wq, what), "its levels are right"
 
 
+@given(tensor=tensors(dense=True), early=st.floats(0.15, 0.45), sign=st.sampled_from([-1, 1]))
+def test_rounding_a_little_too_early_or_too_late_fails(tensor: tuple[Array, int], early: float, sign: int) -> None:
+    top = 2 ** tensor[1] - 1
+    w, wq, what = nonzero(
+        lambda w, b: quantize(w, top + 1, lambda x: np.clip(np.rint(x + sign * early), 0, top)), tensor
+    )
+    assert fails(quantized.require_nearest, w, wq, what)
+
+
 @given(tensor=tensors(), step=st.floats(0.01, 1.0), sign=st.sampled_from([-1, 1]))
 def test_levels_that_are_shifted_fail(tensor: tuple[Array, int], step: float, sign: int) -> None:
     """By a hundredth of a step or more; neither their number nor their spacing shows it."""

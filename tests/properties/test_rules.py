@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -239,6 +240,24 @@ def test_penalising_another_set_than_the_smallest_fails(problem: Problem, size: 
         np.abs(key)[chosen].max(initial=0) <= np.abs(key)[others].min(initial=np.inf) for key in (problem.w0, v)
     )
     wrong = first_wrong_step(problem.answer("trimmed_l1_gradient_descent"), np.stack([problem.w0, after]))
+    assert (wrong is None) is right
+
+
+@given(w0=integers(5), v=integers(5), count=st.integers(1, 4), size=st.integers(1, 5), seed=st.integers(0, 99))
+def test_what_was_penalised_at_zero_cannot_be_seen(w0: Array, v: Array, count: int, size: int, seed: int) -> None:
+    """A step passes if any set of the right size explains it; with X = 1 and lr = 1/2, y is where it leads."""
+    problem = Problem(np.eye(5), v, w0, 0.5, 0.5, count, seed)
+    chosen = np.random.default_rng(seed).permutation(5)[:size]
+    after = v.copy()
+    after[chosen] = shrink(v[chosen], 0.25)
+
+    def explains(penalized: tuple[int, ...], key: Array) -> bool:
+        inside = np.isin(np.arange(5), penalized)
+        smallest = np.abs(key)[inside].max() <= np.abs(key)[~inside].min()
+        return bool(smallest and (after == np.where(inside, shrink(v, 0.25), v)).all())
+
+    right = any(explains(s, key) for s in itertools.combinations(range(5), count) for key in (w0, v))
+    wrong = first_wrong_step(problem.answer("trimmed_l1_gradient_descent"), np.stack([w0, after]))
     assert (wrong is None) is right
 
 
