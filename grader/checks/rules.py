@@ -98,6 +98,8 @@ def _trimmed(before: Array, v: Array, after: Array, params: Any, tolerance: floa
     if not (shrunk | kept).all():
         return "an element is neither that of the gradient step nor that shrunk by lr * lam"
     count = params["scalars"]["n_penalized"]
+    if shrunk.sum() < count:
+        return f"{int(shrunk.sum())} elements are shrunk by lr * lam, not {count}"
     if any(_is_smallest_set(np.abs(key), shrunk, kept, count, tolerance) for key in (before, v)):
         return None
     return f"the penalised elements are not the {count} of smallest magnitude"
