@@ -1831,12 +1831,12 @@ def trains_in_evaluation_mode(
     ),
 )
 def optimizer_never_steps(make_net, state_dict, num_bits, trainloader, epochs=20, lr=0.002, momentum=0.875, reg=1e-4):
-    """No optimizer step
+    """The optimizer changes nothing
 
-    Gradients are computed for every batch, but nothing applies them to the weights of this network: `step()` is
-    missing, or the optimizer holds the parameters of another network.
+    No weight moves: `step()` is missing, or no gradient is there when it comes, or the optimizer holds the parameters
+    of another network.
 
-    Hint: Print one weight before and after a batch.
+    Hint: Print one weight and its gradient right before and right after the step.
     """
     net = make_net(num_bits)
     net.load_state_dict(state_dict)
