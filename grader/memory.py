@@ -34,7 +34,9 @@ _BITS = b"Nbits"
 
 
 class Memory:
-    """Replies by what they depend on: the question, and the files that it can reach by imports.
+    """Replies by what they depend on: the question, and the files that it can reach by import statements.
+
+    Modules that are loaded in another way, by ``importlib`` or as files, are not seen: it is for our own submissions.
 
     Args:
         most_bytes: arrays beyond this are forgotten, the longest unused first.
@@ -81,6 +83,8 @@ class _Remembering(Interview):
         key = self._key(probe, params, arrays)
         known = self._memory.get(key)
         if known is None:
+            if self.is_spent:  # the refusal says nothing about the code that it would be remembered for
+                return super().ask(probe, params, arrays)
             try:
                 known = super().ask(probe, params, arrays)
             except CheckFailed as failure:

@@ -113,6 +113,11 @@ class Interview:
             self._worker.close()
             self._worker = None
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether every further question is refused untried: too many processes died, or the time is used up."""
+        return self._seconds > self._limits.submission_seconds or self._restarts > self._limits.restarts
+
     def ask(self, probe: str, params: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
         """Facts and arrays of one probe.
 

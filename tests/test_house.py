@@ -37,8 +37,8 @@ LAYERS = {
     "catalogue": {"errors"},
     "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "locations", "memory", "oracle",
                   "render", "report", "session", "submission", "verify", "written"},
-    "verify": {"assignment", "catalogue", "checks", "errors", "grade", "locations", "memory", "render", "report",
-               "run_checks", "submission"},
+    "verify": {"assignment", "catalogue", "checks", "errors", "grade", "locations", "memory", "oracle", "render",
+               "report", "run_checks", "submission"},
     "cli": {"assignment", "authoring", "errors", "grade", "locations", "render", "report", "submission", "verify",
             "watch", "worker"},
 }  # fmt: skip

@@ -91,3 +91,18 @@ def test_what_does_not_fit_is_forgotten(tmp_path: Path, assignment: Assignment, 
     for inputs in (*others, others[0]):
         loss(memory, folder, assignment, inputs)
     assert len(asked) == 4
+
+
+def test_a_refusal_to_try_is_not_remembered(tmp_path: Path, assignment: Assignment) -> None:
+    """A submission whose processes keep dying does not answer for code that it never ran."""
+    memory = Memory()
+    dying = scratch(tmp_path, "a", lab1_sparse_optimization="\nimport os\ndef loss(X, y, w):\n    os._exit(1)\n")
+    question = {"epochs": [1], "options": {"target": 70.0, "ramp_epochs": 10}}
+    with memory.interview(dying, assignment.limits) as interview:
+        for i in range(assignment.limits.restarts + 1):
+            with pytest.raises(CheckFailed, match="exited with status 1"):
+                interview.ask("lab1.function", QUESTION, INPUTS | {"w": np.full(2, float(i))})
+        with pytest.raises(CheckFailed, match="was not tried"):
+            interview.ask("lab2.ramp", question, {})
+    with memory.interview(scratch(tmp_path, "b"), assignment.limits) as interview:
+        assert interview.ask("lab2.ramp", question, {})[1]["percentages"].tolist() == [7.0]

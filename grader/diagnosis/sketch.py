@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _FREQUENCIES = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0]))
 _MOST_VALUES = 64
 _MOST_NUMBERS = 2_000_000  # the largest honest answer has some 300,000
 _MOST_ARRAYS = 1_000
+_MOST_WORDS = 2_000
 _DEEPEST = 8
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 
@@ -70,6 +72,8 @@ def sketch_answer(answer: Answer | CheckFailed) -> dict[str, Sketch]:
     """The sketches of an answer by group; of a failure, what it says."""
     if isinstance(answer, CheckFailed):
         return {FAILURE: Sketch(_ADDRESS.sub("0x", answer.message))}
+    if len(answer.arrays) + len(answer.facts) > _MOST_ARRAYS or _size(answer) > _MOST_NUMBERS:
+        return {FAILURE: Sketch("larger than any answer")}
     groups: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in sorted(answer.arrays.items()):
         groups.setdefault(group_of(name), {})[name] = array
@@ -77,9 +81,11 @@ def sketch_answer(answer: Answer | CheckFailed) -> dict[str, Sketch]:
     return sketches | {f"{FACT}{name}": _sketch_fact(value) for name, value in answer.facts.items()}
 
 
+def _size(answer: Answer) -> int:
+    return sum(array.size for array in answer.arrays.values())
+
+
 def _sketch_arrays(arrays: Mapping[str, NDArray[Any]]) -> Sketch:
-    if len(arrays) > _MOST_ARRAYS or sum(array.size for array in arrays.values()) > _MOST_NUMBERS:
-        return Sketch("larger than any answer")
     words = "; ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
     return _sketch_numbers(words, [np.ravel(array).astype(np.float64) for array in arrays.values()])
 
@@ -105,7 +111,7 @@ def _project(numbers: NDArray[np.float64]) -> tuple[float, ...]:
 def _sketch_fact(value: Any) -> Sketch:
     """The value in words, with its fractions apart: those agree up to rounding, everything else exactly."""
     fractions: list[float] = []
-    words = "".join(_spell(value, fractions))[:2000]
+    words = "".join(islice(_spell(value, fractions), _MOST_WORDS))[:_MOST_WORDS]
     if len(fractions) > _MOST_VALUES:
         return _sketch_numbers(words, [np.array(fractions)])
     scale = float(np.abs(fractions).max(initial=0.0))

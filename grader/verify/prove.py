@@ -42,7 +42,8 @@ def prove(
         journal.clear()
     graded = grade_all(assignment, chosen, jobs=jobs, journal=journal)
     by_id = {result.subject: result for result in with_progress(graded, len(chosen), "Verifying", console)}
-    journal.clear()
+    if not only:  # a choice leaves what an interrupted run of everything had done
+        journal.clear()
     results = [by_id[subject.id] for subject in chosen]
     found = Verification(
         assignment=assignment,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +21,7 @@ from grader.assignment import Assignment
 from grader.errors import GraderError, InternalError
 from grader.grade import Grader
 from grader.memory import Memory
+from grader.oracle import goldens_for
 from grader.report import Report
 from grader.verify.judging import Result, result_of
 from grader.verify.subjects import Role, Subject
@@ -40,7 +45,7 @@ class Journal:
     def load(self) -> dict[str, Result]:
         """The results so far; a line that was cut off when the run was killed does not count."""
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return {}
         found = {}
@@ -63,7 +68,7 @@ class Journal:
             for old in set(self._path.parent.glob("verify-*.jsonl")) - {self._path}:
                 old.unlink(missing_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(result.model_dump_json() + "\n")
+                file.write("\n" + result.model_dump_json() + "\n")  # the line before may have been cut off
         except OSError as error:
             raise GraderError(
                 f"{self._path} cannot be written: {error.strerror}; make room, or the folder writable"
@@ -135,6 +140,7 @@ def spread(
         with Grader(assignment, show_hidden=True, memory=Memory()) as grader:
             yield from (work(grader, item) for item in items)
         return
+    goldens_for(assignment)  # what is wrong with them is said once, and here
     batches = [items[i : i + _BATCH] for i in range(0, len(items), _BATCH)]
     pool = ProcessPoolExecutor(
         max_workers=min(jobs, len(batches)) or 1,
@@ -145,6 +151,8 @@ def spread(
     try:
         for done in as_completed([pool.submit(_work_on, work, batch) for batch in batches]):
             yield from done.result()
+    except BrokenProcessPool:
+        raise InternalError("a process that graded was ended before its work was done: run it again") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -155,7 +163,15 @@ _grader: Grader | None = None
 
 def _start(assignment: Assignment) -> None:
     global _grader
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     _grader = Grader(assignment, show_hidden=True, memory=Memory())
+
+
+def _end_with(parent: BaseProcess | None) -> None:
+    """A parent that was killed cannot end its processes."""
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work_on(work: Callable[[Grader, _Item], _Done], batch: Sequence[_Item]) -> list[_Done]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -20,7 +26,8 @@ from grader.checks.hidden import lab1 as hidden1
 from grader.checks.hidden import lab2 as hidden2
 from grader.checks.hidden import lab3 as hidden3
 from grader.checks.hidden import problem1
-from grader.errors import AssignmentError, CatalogueError
+from grader.errors import AssignmentError, CatalogueError, InternalError
+from grader.grade import Grader
 from grader.report import Outcome
 from grader.submission import Submission
 from grader.verify import running, subjects
@@ -265,15 +272,51 @@ def test_an_interrupted_run_goes_on(assignment: Assignment, own_cache: Path, mon
     chosen = subjects.select(subjects.subjects(assignment, pairs=0), ["lab1.no_legend", MEAN.id])
     journal = running.Journal(own_cache, running.source_digest())
     first = next(iter(running.grade_all(assignment, chosen, jobs=0, journal=journal)))
-    with next(own_cache.glob("*.jsonl")).open("a") as file:
-        file.write('{"subject": "cut off')
+    with next(own_cache.glob("*.jsonl")).open("ab") as file:
+        file.write('{"subject": "cut off in the middle of λ'.encode()[:-1])
     graded: list[str] = []
     plain = Subject.submission
     monkeypatch.setattr(Subject, "submission", lambda self: (graded.append(self.id), plain(self))[1])
     found, _ = prove(assignment, only=["lab1.no_legend", MEAN.id], jobs=0)
     assert set(graded) - {"reference"} == {s.id for s in chosen} - {first.subject}
     assert found.proven
-    assert not list(own_cache.glob("*.jsonl")), "a complete run leaves no journal"
+    assert list(own_cache.glob("*.jsonl")), "a choice leaves what a whole run may go on with"
+    prove(assignment, only=["reference"], jobs=0, fresh=True)
+    assert {r.subject for r in journal.load().values()} == {"reference"}
+
+
+def test_a_lost_process_is_a_fault_of_the_grader(assignment: Assignment) -> None:
+    with pytest.raises(InternalError, match="was ended before its work was done"):
+        list(running.spread(assignment, ["any"], _die, jobs=1))
+
+
+def _die(grader: Grader, item: str) -> None:
+    os._exit(9)
+
+
+def test_damaged_goldens_are_named(assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(locations.fixtures(), tmp_path / "fixtures")
+    (tmp_path / "fixtures" / "public" / "mistakes.json").write_text("{")
+    monkeypatch.setattr(locations, "fixtures", lambda: tmp_path / "fixtures")
+    with pytest.raises(InternalError, match=r"mistakes\.json cannot be read"):
+        list(running.spread(assignment, ["any"], _die, jobs=1))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from grader.cli import main; main()", "verify", "--only", "lab1", "--quiet"]
+    run = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, stdout=subprocess.DEVNULL)
+    parent = psutil.Process(run.pid)
+    journals = tmp_path / ".cache" / "compression-lab-grader"
+    deadline = time.monotonic() + 120
+    while not list(journals.glob("*.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = parent.children(recursive=True)
+    assert len(children) >= 2
+    run.kill()
+    run.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
 
 
 def test_results_of_other_sources_are_not_taken(assignment: Assignment, own_cache: Path) -> None:
