@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence, Set
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,7 @@ from grader.run_checks import CheckRunner, Ending
 from grader.session import Answer, Evaluator, Interview, InterviewFactory, Session
 from grader.submission import Submission, stage
 from grader.worker.host import start_server
+from grader.worker.sandbox.policy import Policy
 from grader.written import FILE, manual_items, read_written
 
 __all__ = ["Grader"]
@@ -46,6 +48,7 @@ class Grader:
         show_hidden: put the messages of hidden checks into reports, for the instructor's eyes.
         method: start method of the workers; None for the platform's best.
         memory: answers that need not be asked again; ``grader verify`` has one.
+        isolation: what the sandbox of the workers should consist of; None for everything that the machine offers.
     """
 
     def __init__(
@@ -55,13 +58,14 @@ class Grader:
         show_hidden: bool = False,
         method: str | None = None,
         memory: Memory | None = None,
+        isolation: Policy | None = None,
     ) -> None:
         start_server()
         self._assignment = assignment
         self._checks = CheckRunner(assignment)
         self._show_hidden = show_hidden
         self._method = method
-        self._interview: InterviewFactory = memory.interview if memory else Interview
+        self._interview: InterviewFactory = partial(memory.interview if memory else Interview, isolation=isolation)
         self._pristine = locations.pristine()
         self._goldens = goldens_for(assignment)
         self._evaluator = Evaluator(self._pristine, assignment.limits, self._goldens.public, self._interview)
@@ -103,6 +107,8 @@ class Grader:
         goldens = self._goldens
         session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
         endings = self._checks.run(session, chosen)
+        if interview.sandbox is not None and (lacking := interview.sandbox.note()):
+            notes.append(lacking)
         known = self._plain_messages(endings)
         named = self._diagnoses(session, endings)
         parts = tuple(self._part(self._assignment.parts[part], endings, known, named) for part in chosen)

@@ -18,6 +18,7 @@ from grader.assignment import Limits
 from grader.cases import Arrays
 from grader.errors import CheckFailed
 from grader.session import Interview
+from grader.worker.sandbox.policy import Policy
 
 __all__ = ["Memory", "labs_that_reach"]
 
@@ -47,10 +48,16 @@ class Memory:
         self._free = most_bytes
 
     def interview(
-        self, scratch: Path, limits: Limits, uses_accelerator: bool = False, method: str | None = None
+        self,
+        scratch: Path,
+        limits: Limits,
+        uses_accelerator: bool = False,
+        method: str | None = None,
+        *,
+        isolation: Policy | None = None,
     ) -> Interview:
         """An interview with the submission in ``scratch``; see ``grader.session.Interview``."""
-        return _Remembering(self, scratch, limits, uses_accelerator, method)
+        return _Remembering(self, scratch, limits, uses_accelerator, method, isolation)
 
     def get(self, key: str) -> Reply | CheckFailed | None:
         """What is remembered under ``key``."""
@@ -72,9 +79,15 @@ def _size(reply: Reply | CheckFailed) -> int:
 
 class _Remembering(Interview):
     def __init__(
-        self, memory: Memory, scratch: Path, limits: Limits, uses_accelerator: bool, method: str | None
+        self,
+        memory: Memory,
+        scratch: Path,
+        limits: Limits,
+        uses_accelerator: bool,
+        method: str | None,
+        isolation: Policy | None,
     ) -> None:
-        super().__init__(scratch, limits, uses_accelerator, method)
+        super().__init__(scratch, limits, uses_accelerator, method, isolation=isolation)
         self._memory = memory
         self._files = {path.stem: path.read_bytes() for path in sorted(scratch.glob("*.py"))}
         self._reached: dict[str, str] = {}

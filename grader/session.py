@@ -16,6 +16,7 @@ from grader.assignment import Assignment, Limits
 from grader.cases import Arrays, Case, CaseSet
 from grader.errors import CheckFailed, CheckTimedOut, InternalError
 from grader.worker.host import Worker, WorkerLost
+from grader.worker.sandbox.policy import Policy, Status
 from grader.written import Written
 
 __all__ = ["Answer", "Evaluator", "Interview", "InterviewFactory", "Seen", "Session", "answer_case", "verdict_answer"]
@@ -88,12 +89,21 @@ class Interview:
         limits: deadlines and restarts.
         uses_accelerator: whether the submission mentions a GPU.
         method: start method of the workers; None for the platform's best.
+        isolation: what the sandbox should consist of; None for everything that the machine offers.
     """
 
     def __init__(
-        self, scratch: Path, limits: Limits, uses_accelerator: bool = False, method: str | None = None
+        self,
+        scratch: Path,
+        limits: Limits,
+        uses_accelerator: bool = False,
+        method: str | None = None,
+        *,
+        isolation: Policy | None = None,
     ) -> None:
         self._scratch = scratch
+        self._isolation = isolation
+        self._sandbox: Status | None = None
         self._limits = limits
         self._uses_accelerator = uses_accelerator
         self._method = method
@@ -106,6 +116,11 @@ class Interview:
 
     def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+    @property
+    def sandbox(self) -> Status | None:
+        """Which layers confine the workers; None before the first question."""
+        return self._sandbox
 
     def close(self) -> None:
         """End the worker."""
@@ -131,7 +146,7 @@ class Interview:
         if self._restarts > self._limits.restarts:
             raise CheckFailed(f"its processes died {self._restarts} times before this check, so it was not tried")
         worker = self._ready()
-        worker.wait_until_ready()
+        self._sandbox = worker.status
         started = time.monotonic()
         try:
             reply = worker.ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
@@ -145,7 +160,12 @@ class Interview:
 
     def _ready(self) -> Worker:
         if self._worker is None:
-            self._worker = Worker(self._scratch, uses_accelerator=self._uses_accelerator, method=self._method)
+            self._worker = Worker(
+                self._scratch,
+                uses_accelerator=self._uses_accelerator,
+                method=self._method,
+                isolation=self._isolation,
+            )
         return self._worker
 
 

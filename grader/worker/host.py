@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,9 @@ from typing import Any
 from grader.errors import InternalError, WireError
 from grader.worker import wire
 from grader.worker.loop import serve
+from grader.worker.sandbox.cleanup import remove_tree
+from grader.worker.sandbox.policy import Layer, Policy, Status
+from grader.worker.sandbox.watchdog import Watchdog, kill_tree
 
 __all__ = ["Worker", "WorkerLost", "start_server"]
 
@@ -93,29 +99,34 @@ def _safe_path() -> Iterator[None]:
 
 
 class Worker:
-    """One process that runs one submission's code.
+    """One process, with those that it starts, that runs one submission's code in a private copy of it.
 
     Args:
-        scratch: the directory of the staged submission.
+        staged: the directory of the staged submission.
         uses_accelerator: whether its code mentions a GPU.
         method: the start method of multiprocessing; None chooses the platform's best.
         limits: the largest answer accepted.
+        isolation: what the sandbox should consist of, and what it allows.
     """
 
     def __init__(
         self,
-        scratch: Path,
+        staged: Path,
         *,
         uses_accelerator: bool = False,
         method: str | None = None,
         limits: wire.Limits | None = None,
+        isolation: Policy | None = None,
     ) -> None:
         self._limits = limits or wire.Limits()
-        self._ready = False
+        self._policy = isolation or Policy()
+        self._status: Status | None = None
+        self._watchdog: Watchdog | None = None
+        self._scratch = _private_copy(staged)
         self._socket, theirs = socket.socketpair()
         with theirs, _clean_start():
             self._process = _context(method or start_method()).Process(  # type: ignore[attr-defined]
-                target=serve, args=(theirs, str(scratch), uses_accelerator), daemon=True
+                target=serve, args=(theirs, str(self._scratch), uses_accelerator, self._policy), daemon=True
             )
             self._process.start()
 
@@ -143,26 +154,65 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         """Loading the libraries is the grader's time, not the student's: no student code has run yet."""
-        if self._ready:
+        if self._status is not None:
             return
         try:
-            wire.receive(self._socket, time.monotonic() + _STARTUP_SECONDS, self._limits)
+            ready = wire.receive(self._socket, time.monotonic() + _STARTUP_SECONDS, self._limits).header
         except (WireError, TimeoutError) as error:
             self.close()
             raise InternalError(f"a worker did not start: {type(error).__name__}: {error}") from None
-        self._ready = True
+        if ready.get("status") != "ready":
+            self.close()
+            raise InternalError(f"a worker did not start: {ready.get('message')}")
+        self._status = Status.from_json(ready.get("sandbox"))
+        if Layer.WATCHDOG in self._status.on:
+            self._watchdog = Watchdog(self._process.pid, self._scratch, self._policy, self._kill)
+
+    @property
+    def status(self) -> Status:
+        """Which layers of the sandbox are on; waits until the worker is ready."""
+        self.wait_until_ready()
+        return self._status or Status()
 
     def _how_it_died(self) -> str:
         self._process.join(1)
         code = self._process.exitcode
         self.close()
+        if self._watchdog is not None and self._watchdog.verdict:
+            return f"the process was ended: {self._watchdog.verdict}"
         if code is None:
             return "the process closed its connection to the grader"
         return f"the process was ended by signal {-code}" if code < 0 else f"the process exited with status {code}"
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process with all that it started, whatever they are doing, and remove their directory."""
         self._socket.close()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if self._process.is_alive():
-            self._process.kill()
+            self._kill()
+            self._process.join(5)
+            if self._process.is_alive():
+                kill_tree(self._process.pid)
         self._process.join(5)
+        remove_tree(self._scratch)
+
+    def _kill(self) -> None:
+        """A supervisor kills the worker and everything that it left behind, and then ends itself."""
+        if self._status is not None and Layer.SESSION in self._status.on and sys.platform == "linux":
+            with suppress(OSError):
+                os.kill(self._process.pid, signal.SIGTERM)
+        else:
+            kill_tree(self._process.pid)
+
+
+def _private_copy(staged: Path) -> Path:
+    """A fresh copy of a staged submission: whatever a worker does to it, the next one finds the original."""
+    scratch = Path(tempfile.mkdtemp(prefix="grader-worker-")).resolve()
+    try:
+        shutil.copytree(staged, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    except OSError as error:
+        remove_tree(scratch)
+        raise InternalError(f"a worker did not start: {error}") from None
+    return scratch
+

@@ -16,26 +16,27 @@ import numpy as np
 
 from grader.errors import WireError
 from grader.worker import wire
+from grader.worker.sandbox.confine import confine
+from grader.worker.sandbox.policy import Policy, Status
 from grader.worker.student import ProbeFailed, Student
 
 __all__ = ["serve"]
 
-_KEPT_VARIABLES = frozenset(
-    {"PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-     "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"}
-)  # fmt: skip
-
-
-def serve(sock: socket.socket, scratch: str, uses_accelerator: bool) -> None:
-    """Say that the libraries are loaded, then answer requests until the judge closes the connection.
+def serve(sock: socket.socket, scratch: str, uses_accelerator: bool, policy: Policy) -> None:
+    """Say what confines this process, then answer requests until the judge closes the connection.
 
     Args:
         sock: the connection to the judge.
-        scratch: the directory of the staged submission; the only one that this process works in.
+        scratch: the private copy of the staged submission; the only directory that this process works in.
         uses_accelerator: whether the submission mentions a GPU, which is then replaced by the CPU.
+        policy: the layers of the sandbox that are wanted.
     """
-    _settle(scratch, uses_accelerator)
-    wire.send(sock, wire.Message({"status": "ready"}))
+    try:
+        status = _settle(sock, scratch, uses_accelerator, policy)
+    except Exception as error:  # a fault of the sandbox, before any student code
+        wire.send(sock, wire.Message({"status": "fault", "message": f"{type(error).__name__}: {error}"}))
+        return
+    wire.send(sock, wire.Message({"status": "ready", "sandbox": status.to_json()}))
     student = Student(scratch)
     while True:
         try:
@@ -49,25 +50,22 @@ def serve(sock: socket.socket, scratch: str, uses_accelerator: bool) -> None:
             wire.send(sock, _failure("raised", str(error)))
 
 
-def _settle(scratch: str, uses_accelerator: bool) -> None:
-    """Make this process the student's: its own directory, no output, no inherited secrets.
-
-    The sandbox of the design's section 7 belongs here, before the first line of student code.
-    """
+def _settle(sock: socket.socket, scratch: str, uses_accelerator: bool, policy: Policy) -> Status:
+    """Make this process the student's: confined to its own directory, no output, no inherited secrets."""
     import grader.worker.preload  # noqa: F401  (already there after a fork; a spawned process loads it now)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the judge ends its workers itself
     os.chdir(scratch)
     sys.argv = ["worker"]
     sys.path[:] = [entry for entry in sys.path if entry]
-    for name in set(os.environ) - _KEPT_VARIABLES:
-        del os.environ[name]
     sys.dont_write_bytecode = True
+    status = confine(scratch, policy, sock.fileno())
     _silence()
     if uses_accelerator:
         from grader.worker.cpu_only import run_on_cpu
 
         run_on_cpu()
+    return status
 
 
 def _silence() -> None:

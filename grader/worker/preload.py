@@ -29,6 +29,7 @@ import grader.probes.lab2
 import grader.probes.lab3
 import grader.worker.cpu_only
 import grader.worker.loop  # noqa: F401
+from grader.worker.sandbox.places import libraries
 
 torch.set_num_threads(1)
 
@@ -53,6 +54,7 @@ def _warm_matplotlib() -> None:
 
 _warm_torch()
 _warm_matplotlib()
+libraries()
 # What is loaded stays: a fork need neither search it for garbage nor copy its pages to do so.
 gc.collect()
 gc.freeze()

@@ -1,0 +1,61 @@
+"""The limits that the system keeps for one process, and for one user in one namespace."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from grader.worker.sandbox.policy import Policy
+
+__all__ = ["set_limits"]
+
+_HEADROOM = 2
+"""Address space per byte of memory: allocators and threads reserve much that they never touch."""
+
+
+def set_limits(policy: Policy) -> str:
+    """Limit this process and those that it starts; what is limited.
+
+    Raises:
+        OSError: the platform has no such limits.
+    """
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, f"there are none on {sys.platform}")
+    import resource
+
+    wanted = {"CORE": 0, "FSIZE": policy.file_size, "NOFILE": policy.open_files, "MSGQUEUE": 1 << 20}
+    if policy.cpu_seconds is not None:
+        wanted["CPU"] = policy.cpu_seconds
+    if sys.platform == "linux":
+        address_space, data = _sizes()
+        wanted |= {"AS": address_space + _HEADROOM * policy.memory, "DATA": data + policy.memory}
+        if _counted_alone():
+            wanted["NPROC"] = policy.processes
+    for name, value in wanted.items():
+        number = getattr(resource, f"RLIMIT_{name}", None)
+        if number is not None:
+            hard = resource.getrlimit(number)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(number, (value, value))
+    return "" if "NPROC" in wanted else "but processes, which the watchdog counts"
+
+
+def _sizes() -> tuple[int, int]:
+    """The bytes of address space and of data that this process has already."""
+    with open("/proc/self/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return tuple(int(fields[name].split()[0]) << 10 for name in ("VmSize", "VmData"))  # type: ignore[return-value]
+
+
+def _counted_alone() -> bool:
+    """Whether the limit of processes counts this worker's only: it is not root, and the namespace has its own count.
+
+    Elsewhere the processes of the same user outside would count too.
+    """
+    if os.getuid() == 0:
+        return False
+    with open("/proc/self/uid_map") as file:
+        own = file.read().split() != ["0", "0", "4294967295"]
+    version = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+    return own and version >= (5, 14)

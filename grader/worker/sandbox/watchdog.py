@@ -1,0 +1,147 @@
+"""The judge's eye on a worker: all its processes together may use so much memory, and so much of the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from grader.worker.sandbox.policy import Policy
+
+__all__ = ["Watchdog", "descendants", "kill_tree"]
+
+_INTERVAL = 0.05
+
+
+class Watchdog:
+    """A thread that kills a worker beyond its limits.
+
+    Args:
+        pid: the process that the fork server made for the worker.
+        scratch: the worker's directory.
+        policy: the limits.
+        kill: ends the worker with all its processes.
+    """
+
+    def __init__(self, pid: int, scratch: Path, policy: Policy, kill: Callable[[], None]) -> None:
+        self._pid = pid
+        self._kill = kill
+        self._scratch = scratch
+        self._policy = policy
+        self._first = sum(_memory(process) for process in _with_descendants(pid))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self.verdict: str | None = None
+        """Why the worker was killed."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_INTERVAL):
+            self.verdict = self._excess()
+            if self.verdict:
+                self._kill()
+                return
+
+    def _excess(self) -> str | None:
+        policy, processes = self._policy, _with_descendants(self._pid)
+        if sum(map(_memory, processes)) - self._first > policy.memory:
+            return f"it used more than {policy.memory >> 20} MiB of memory"
+        if sum(map(_threads, processes)) > policy.processes:
+            return f"it started more than {policy.processes} processes and threads"
+        count, size = _usage(self._scratch, policy.files)
+        if count > policy.files:
+            return f"it made more than {policy.files} files"
+        if max(size, sum(map(_written, processes))) > policy.disk:
+            return f"it wrote more than {policy.disk >> 20} MiB to the disk"
+        return None
+
+
+def _memory(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
+
+
+def _threads(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.num_threads())
+    return 0
+
+
+def _written(process: psutil.Process) -> int:
+    """Bytes that went to a disk, files that are gone again included; a parent inherits the count of dead children."""
+    with contextlib.suppress(psutil.Error, AttributeError, NotImplementedError):
+        return int(process.io_counters().write_bytes)
+    return 0
+
+
+def _usage(folder: Path, most: int) -> tuple[int, int]:
+    """How many entries are below a folder, and their bytes on disk; counting ends beyond ``most``."""
+    count = size = 0
+    waiting = [str(folder)]
+    while waiting and count <= most:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                count += 1
+                with contextlib.suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    size += getattr(status, "st_blocks", status.st_size // 512) * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                if count > most:
+                    break
+    return count, size
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that descend from one, nearest first."""
+    if sys.platform != "linux":
+        with contextlib.suppress(psutil.Error):
+            return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        return []
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        children = list(_children(waiting.pop(0)))
+        found += children
+        waiting += children
+    return found
+
+
+def _children(pid: int) -> Iterator[int]:
+    """Read where the kernel lists them: searching all processes of a machine would take too long."""
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
+                yield from map(int, file.read().split())
+
+
+def _with_descendants(pid: int) -> list[psutil.Process]:
+    found = []
+    for number in (pid, *descendants(pid)):
+        with contextlib.suppress(psutil.Error):
+            found.append(psutil.Process(number))
+    return found
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that descend from it, those first that could start others."""
+    for _ in range(20):
+        found = descendants(pid)
+        for number in found:
+            with contextlib.suppress(OSError):
+                os.kill(number, 9)
+        if not found:
+            break
+    with contextlib.suppress(OSError):
+        os.kill(pid, 9)
