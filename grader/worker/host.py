@@ -215,4 +215,3 @@ def _private_copy(staged: Path) -> Path:
         remove_tree(scratch)
         raise InternalError(f"a worker did not start: {error}") from None
     return scratch
-

@@ -22,6 +22,7 @@ from grader.worker.student import ProbeFailed, Student
 
 __all__ = ["serve"]
 
+
 def serve(sock: socket.socket, scratch: str, uses_accelerator: bool, policy: Policy) -> None:
     """Say what confines this process, then answer requests until the judge closes the connection.
 

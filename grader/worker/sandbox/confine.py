@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from grader.worker.sandbox import kernel
-from grader.worker.sandbox.limits import set_limits
+from grader.worker.sandbox.limits import measure, set_limits
 from grader.worker.sandbox.places import essentials, rules
 from grader.worker.sandbox.policy import SWITCHED_OFF, Layer, Policy, Status
 from grader.worker.sandbox.seccomp import filter_syscalls
@@ -65,7 +65,7 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.EPERM, errno.EACCES):
         return f"{error.filename or 'this'} is not permitted here"
     if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
-        return error.strerror if error.filename is None else f"this system has no {error.filename}"
+        return str(error.strerror) if error.filename is None else f"this system has no {error.filename}"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
 
 
@@ -98,11 +98,12 @@ def _apply_on_linux(layers: _Layers, scratch: str, policy: Policy, connection: i
     if contained or Layer.SESSION in policy.layers:
         supervise(connection, start_init() if contained else None)
     layers.apply(Layer.SESSION, _own_session)
+    size = measure()  # before its files are out of reach
     if policy.layers - {Layer.WATCHDOG}:
         _close_all_but(connection)
         kernel.no_new_privileges()
     layers.apply(Layer.FILES, lambda: _restrict_files(scratch))
-    layers.apply(Layer.LIMITS, lambda: set_limits(policy))
+    layers.apply(Layer.LIMITS, lambda: set_limits(policy, size))
     if Layer.PRIVILEGES in policy.layers:
         kernel.drop_capabilities()
     layers.apply(Layer.SYSCALLS, lambda: _filter(all_sockets=layers.refused(Layer.NETWORK)))
@@ -113,7 +114,7 @@ def _apply_elsewhere(layers: _Layers, policy: Policy) -> None:
         raise OSError(errno.ENOSYS, f"there is none on {sys.platform}")
 
     layers.apply(Layer.SESSION, _own_session)
-    layers.apply(Layer.LIMITS, lambda: set_limits(policy))
+    layers.apply(Layer.LIMITS, lambda: set_limits(policy, None))
     for layer in (Layer.PRIVILEGES, Layer.NETWORK, Layer.IPC, Layer.PROCESSES, Layer.FILES, Layer.SYSCALLS):
         layers.apply(layer, refuse)
 
@@ -181,8 +182,11 @@ def _change_user(scratch: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
+    opened = os.open(path, os.O_WRONLY)
+    try:
+        os.write(opened, text.encode())
+    finally:
+        os.close(opened)
 
 
 def _leave(name: str, flag: int) -> str:

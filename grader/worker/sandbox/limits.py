@@ -5,32 +5,51 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import NamedTuple
 
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["set_limits"]
+if sys.platform != "win32":
+    import resource  # now, since loading it in each fork takes a millisecond
+
+__all__ = ["Size", "measure", "set_limits"]
 
 _HEADROOM = 2
 """Address space per byte of memory: allocators and threads reserve much that they never touch."""
 
 
-def set_limits(policy: Policy) -> str:
-    """Limit this process and those that it starts; what is limited.
+class Size(NamedTuple):
+    """What a process has before any student code: bytes of address space and of data; whether it is counted alone."""
+
+    address_space: int
+    data: int
+    counted_alone: bool
+
+
+def measure() -> Size | None:
+    """The size of this process, which can be read only as long as /proc can; None where there is no /proc."""
+    if sys.platform != "linux":
+        return None
+    with open("/proc/self/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    address_space, data = (int(fields[name].split()[0]) << 10 for name in ("VmSize", "VmData"))
+    return Size(address_space, data, _counted_alone())
+
+
+def set_limits(policy: Policy, size: Size | None) -> str:
+    """Limit this process and those that it starts; what is not limited.
 
     Raises:
         OSError: the platform has no such limits.
     """
     if sys.platform == "win32":
         raise OSError(errno.ENOSYS, f"there are none on {sys.platform}")
-    import resource
-
     wanted = {"CORE": 0, "FSIZE": policy.file_size, "NOFILE": policy.open_files, "MSGQUEUE": 1 << 20}
     if policy.cpu_seconds is not None:
         wanted["CPU"] = policy.cpu_seconds
-    if sys.platform == "linux":
-        address_space, data = _sizes()
-        wanted |= {"AS": address_space + _HEADROOM * policy.memory, "DATA": data + policy.memory}
-        if _counted_alone():
+    if size is not None:
+        wanted |= {"AS": size.address_space + _HEADROOM * policy.memory, "DATA": size.data + policy.memory}
+        if size.counted_alone:
             wanted["NPROC"] = policy.processes
     for name, value in wanted.items():
         number = getattr(resource, f"RLIMIT_{name}", None)
@@ -39,13 +58,6 @@ def set_limits(policy: Policy) -> str:
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(number, (value, value))
     return "" if "NPROC" in wanted else "but processes, which the watchdog counts"
-
-
-def _sizes() -> tuple[int, int]:
-    """The bytes of address space and of data that this process has already."""
-    with open("/proc/self/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    return tuple(int(fields[name].split()[0]) << 10 for name in ("VmSize", "VmData"))  # type: ignore[return-value]
 
 
 def _counted_alone() -> bool:

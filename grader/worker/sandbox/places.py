@@ -63,5 +63,5 @@ def _outside(path: Path, hidden: Path) -> list[Path]:
 
 def rules(scratch: str) -> dict[Path, bool]:
     """By path, whether it may be written; everything else may not even be read."""
-    readable = {path: False for path in libraries()} | {Path(name): name in _WRITABLE for name in _DEVICES}
+    readable = dict.fromkeys(libraries(), False) | {Path(name): name in _WRITABLE for name in _DEVICES}
     return readable | {Path(scratch): True}

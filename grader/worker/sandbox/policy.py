@@ -29,12 +29,12 @@ class Layer(StrEnum):
     WATCHDOG = "watchdog"
 
     @property
-    def title(self) -> str:
+    def purpose(self) -> str:
         """What the layer does, in a few words."""
-        return _TITLES[self]
+        return _PURPOSES[self]
 
 
-_TITLES = {
+_PURPOSES = {
     Layer.ENVIRONMENT: "no variable of the judge's environment",
     Layer.SESSION: "own session and process group",
     Layer.PRIVILEGES: "no privileges: a user namespace or an unprivileged user",

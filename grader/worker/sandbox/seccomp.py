@@ -95,5 +95,3 @@ def _program(architecture: int, column: int, all_sockets: bool) -> bytes:
         parts += [(_EQUAL, 0, 1, numbers[column]), refuse]
     parts.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("HBBI", *part) for part in parts)
-
-
