@@ -263,6 +263,22 @@ def mutants(
         raise typer.Exit(1)
 
 
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what confines student code on this machine, and why a layer is missing."""
+    from grader.doctor import examine, print_findings
+
+    found = examine()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    from rich.console import Console
+
+    print_findings(found, Console())
+
+
 @template_app.command("build")
 def template_build() -> None:
     """Write student_template/ from the reference."""

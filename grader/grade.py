@@ -68,7 +68,9 @@ class Grader:
         self._interview: InterviewFactory = partial(memory.interview if memory else Interview, isolation=isolation)
         self._pristine = locations.pristine()
         self._goldens = goldens_for(assignment)
-        self._evaluator = Evaluator(self._pristine, assignment.limits, self._goldens.public, self._interview)
+        self._evaluator = Evaluator(
+            self._pristine, assignment.limits, self._goldens.public, self._interview, isolation=isolation
+        )
         self._hidden_mistakes = self._live_mistakes() if show_hidden else None
         self._template = read_written((self._pristine / FILE).read_bytes())
 

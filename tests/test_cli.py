@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from grader import __version__
+from grader.worker.sandbox.policy import Layer
 from tests.conftest import ROOT
 
 SAMPLES = ROOT / "fixtures" / "sample_submissions"
@@ -142,6 +143,17 @@ def test_what_lies_beside_a_submission_does_not_configure_the_checks(tmp_path: P
     done = run("check", ".", "--part", "1a", "--json", "-", cwd=tmp_path, PYTEST_ADDOPTS="--collect-only")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["parts"][0]["checks"][0]["outcome"] == "failed"
+
+
+def test_doctor_says_what_confines_student_code() -> None:
+    found = json.loads(run("doctor", "--json").stdout)
+    assert set(found["versions"]) == {"grader", "python", "torch", "platform"}
+    assert set(found["sandbox"]) == {layer.value for layer in Layer}
+    assert all(state["on"] or state["detail"] for state in found["sandbox"].values())
+    done = run("doctor")
+    assert done.returncode == 0, done.stderr
+    for layer in Layer:
+        assert layer.value in done.stdout
 
 
 def test_version_and_help() -> None:

@@ -72,7 +72,7 @@ def _clean_start() -> Iterator[None]:
     multiprocessing would import ``__main__`` again in the child, and it is the judge. The current directory is often
     the submission, and a ``numpy.py`` in it would be imported by the server.
     """
-    with _starting, _safe_path():
+    with _starting, _safe_path(), _bare_environment():
         main = sys.modules["__main__"]
         known: dict[str, Any] = vars(main)
         hidden: dict[str, Any] = {name: known.pop(name) for name in ("__file__", "__spec__") if name in known}
@@ -81,6 +81,27 @@ def _clean_start() -> Iterator[None]:
             yield
         finally:
             known.update(hidden)
+
+
+_SERVER_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR",
+                     "USERPROFILE", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")  # fmt: skip
+_SERVER_PREFIXES = ("DYLD_", "LC_", "MPL", "OPENBLAS_", "PYTHON")
+
+
+@contextmanager
+def _bare_environment() -> Iterator[None]:
+    """A process cannot forget the environment that it was started with, so a server starts with what it needs."""
+    hidden = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _SERVER_VARIABLES and not name.startswith(_SERVER_PREFIXES)
+    }
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 @contextmanager

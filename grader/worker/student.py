@@ -30,6 +30,7 @@ class Student:
 
     def __init__(self, scratch: str) -> None:
         self._scratch = os.path.realpath(scratch)
+        self._staged = frozenset(os.listdir(scratch))  # now: its own code may remove them
         sys.path.insert(0, self._scratch)
 
     def module(self, name: str) -> ModuleType:
@@ -38,7 +39,7 @@ class Student:
         Raises:
             ProbeFailed: there is no such file, or importing it raises.
         """
-        if not os.path.exists(os.path.join(self._scratch, f"{name}.py")):
+        if f"{name}.py" not in self._staged:
             raise ProbeFailed("missing", f"{name}.py is not in the submission")
         try:
             return importlib.import_module(name)

@@ -38,12 +38,14 @@ class Attack:
 
 
 _HARNESS = """
+_met = []
 def gradient(X, y, w):
-    try:
-        got = f"REACHED {attack()}"
-    except Exception as error:
-        got = f"REFUSED {type(error).__name__}"
-    raise RuntimeError(got)
+    if not _met:
+        try:
+            _met.append(f"REACHED {attack()}")
+        except Exception as error:
+            _met.append(f"REFUSED {type(error).__name__}")
+    raise RuntimeError(_met[0])
 """
 
 
@@ -213,9 +215,9 @@ _PROCESSES = [
         """
         import os, time
         def attack():
-            for _ in range(200):
+            for _ in range(100):
                 if os.fork() == 0:
-                    time.sleep(3)
+                    time.sleep(2)
                     os._exit(0)
             return time.sleep(0.5)
         """,
@@ -244,14 +246,14 @@ _MEMORY = [
         Attack(name, f"import numpy, torch, mmap, time\ndef attack():\n    x = {much}\n    time.sleep(0.3)",
                f"REFUSED (MemoryError|OSError|RuntimeError)|{_TOO_MUCH}", Layer.LIMITS, (Layer.WATCHDOG,))
         for name, much in (
-            ("numpy takes memory", "numpy.ones(3 << 27)"),
-            ("torch takes memory", "torch.ones(3 << 28)"),
-            ("bytes take memory", "bytes(1) * (3 << 30)"),
+            ("numpy takes memory", "numpy.ones(1 << 27)"),
+            ("torch takes memory", "torch.ones(1 << 28)"),
+            ("bytes take memory", "bytes(1) * (1 << 30)"),
         )
     ),
     Attack(
         "memory in small pieces",
-        "def attack():\n    x = [bytes(range(256)) * 16384 for _ in range(256)]",
+        "def attack():\n    x = [bytes(range(256)) * 16384 for _ in range(160)]",
         f"REFUSED MemoryError|{_TOO_MUCH}",
         Layer.LIMITS,
         (Layer.WATCHDOG,),
@@ -356,7 +358,7 @@ _BEHAVIOUR = [
         """
         import os, sys
         def attack():
-            for _ in range(5000):
+            for _ in range(1000):
                 print("x" * 1000)
                 os.write(2, b"y" * 1000)
         """,
@@ -377,7 +379,7 @@ _BEHAVIOUR = [
             sys.settrace(_trace)
             threading.settrace(_trace)
         """,
-        "REACHED None",
+        "REACHED None|TypeError",
     ),
     Attack(
         "replaced builtins",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from tests.hostile.attacks import ATTACKS, Attack, source
 
 LAB1 = "lab1_sparse_optimization"
 POLICY = Policy(memory=512 << 20, disk=96 << 20, file_size=64 << 20, files=1000, processes=32)
-LIMITS = Limits(probe_seconds=4, submission_seconds=100, restarts=8)
+LIMITS = Limits(probe_seconds=10, submission_seconds=100, restarts=8)
 DAEMON = f"hostile-{os.getpid()}"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are 
 
 @pytest.fixture(scope="module")
 def impatient(assignment: Assignment) -> Iterator[Grader]:
-    limits = assignment.limits.model_copy(update={"probe_seconds": 2.0})
+    limits = assignment.limits.model_copy(update={"probe_seconds": 1.5})
     rubric = assignment.model_copy(update={"limits": limits})
     with Grader(rubric, show_hidden=True, isolation=POLICY) as grader:
         yield grader
@@ -161,8 +162,6 @@ def test_an_attack_fails_and_costs_only_its_own_checks(
 
 
 def _matches(pattern: str, text: str) -> bool:
-    import re
-
     return re.search(pattern, text) is not None
 
 

@@ -274,3 +274,27 @@ def test_code_for_a_gpu_runs_on_the_cpu(tmp_path: Path, spelling: str) -> None:
 def test_the_pristine_folder_alone_can_be_interviewed() -> None:
     with Interview(locations.pristine(), LIMITS) as interview:
         assert interview.ask("general.load", {"module": "resnet20"}, {}) == ({}, {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_a_worker_was_never_started_with_the_environment_of_the_judge(tmp_path: Path) -> None:
+    """What a process was started with stays in its memory, whatever it removes from its variables."""
+    (tmp_path / f"{LAB1}.py").write_text(
+        "def loss(X, y, w): return float(b'COURSE_TOKEN' in open('/proc/self/environ', 'rb').read())\n"
+    )
+    script = tmp_path / "judge_like.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        if __name__ == "__main__":
+            from pathlib import Path
+            from tests.worker.test_host import LIMITS, _loss
+            from grader.session import Interview
+            from grader.worker.sandbox.policy import Policy
+            with Interview(Path({str(tmp_path)!r}), LIMITS, isolation=Policy.none()) as interview:
+                print(_loss(interview))
+        """)
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COURSE_TOKEN": "secret"}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True, env=environment)
+    assert done.stdout.split() == ["0.0"]

@@ -153,7 +153,7 @@ def _become_nobody(scratch: str) -> str:
     try:
         if not _nobody_can_read((*essentials(), Path(scratch).parent)):
             return ""
-    except PermissionError:  # a container's root that may not change its user
+    except OSError:  # a container's root that may not change its user, or has no other
         return ""
     _sure(lambda: _change_user(scratch))
     return f"user {_NOBODY}"
@@ -162,9 +162,9 @@ def _become_nobody(scratch: str) -> str:
 def _nobody_can_read(folders: Iterable[Path]) -> bool:
     groups, group = os.getgroups(), os.getegid()
     os.setgroups([])
-    os.setegid(_NOBODY)
-    os.seteuid(_NOBODY)
     try:
+        os.setegid(_NOBODY)
+        os.seteuid(_NOBODY)
         return all(os.access(folder, os.X_OK, effective_ids=True) for folder in folders)
     finally:
         os.seteuid(0)

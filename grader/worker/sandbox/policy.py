@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from grader.errors import InternalError
 
-__all__ = ["SWITCHED_OFF", "Layer", "Policy", "Status"]
+__all__ = ["Layer", "Policy", "SWITCHED_OFF", "Status"]  # noqa: RUF022  (sorted as the house sorts)
 
 SWITCHED_OFF = "switched off"
 
@@ -54,7 +54,7 @@ class Policy:
 
     Args:
         layers: those that are applied where the machine offers them.
-        memory: bytes beyond what the libraries take.
+        memory: bytes of all processes together; of one process, beyond what the libraries take.
         disk: bytes in the scratch directory, or written at all.
         file_size: bytes of one file.
         files: files and directories in the scratch directory.

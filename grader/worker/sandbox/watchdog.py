@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -33,7 +33,6 @@ class Watchdog:
         self._kill = kill
         self._scratch = scratch
         self._policy = policy
-        self._first = sum(_memory(process) for process in _with_descendants(pid))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self.verdict: str | None = None
@@ -54,7 +53,7 @@ class Watchdog:
 
     def _excess(self) -> str | None:
         policy, processes = self._policy, _with_descendants(self._pid)
-        if sum(map(_memory, processes)) - self._first > policy.memory:
+        if self._over_memory(processes):
             return f"it used more than {policy.memory >> 20} MiB of memory"
         if sum(map(_threads, processes)) > policy.processes:
             return f"it started more than {policy.processes} processes and threads"
@@ -64,6 +63,19 @@ class Watchdog:
         if max(size, sum(map(_written, processes))) > policy.disk:
             return f"it wrote more than {policy.disk >> 20} MiB to the disk"
         return None
+
+    def _over_memory(self, processes: Sequence[psutil.Process]) -> bool:
+        """Resident memory is quick to read, but counts pages for each process that shares them; so look again."""
+        most = self._policy.memory
+        return sum(map(_memory, processes)) > most and sum(map(_share_of_memory, processes)) > most
+
+
+def _share_of_memory(process: psutil.Process) -> int:
+    """Bytes of memory, shared ones divided by those that share them; resident ones where that is not known."""
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.Error, AttributeError, OSError):
+        return _memory(process)
 
 
 def _memory(process: psutil.Process) -> int:
