@@ -9,7 +9,6 @@ import random
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,6 +89,9 @@ def _answer(student: Student, request: wire.Message) -> wire.Message:
         return _failure(failure.kind, failure.message, failure.frames)
     except BaseException as error:  # not in the student's call, but from what it returned or left behind
         return _failure("type", f"the result cannot be used: {_words(error)}")
+    finally:
+        sys.settrace(None)  # a trace of the student's would run in what follows too
+        sys.setprofile(None)
 
 
 def _words(error: BaseException) -> str:
@@ -104,9 +106,6 @@ def _reset() -> None:
     """Student code may use the global generators and change global settings; every probe starts from the same."""
     import torch
 
-    sys.settrace(None)
-    sys.setprofile(None)
-    threading.settrace(None)  # type: ignore[arg-type]
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
     np.seterr(all="warn")

@@ -62,8 +62,10 @@ class _Layers:
 
 
 def _reason(error: OSError) -> str:
-    if error.errno in (errno.EPERM, errno.EACCES):
+    if error.errno in (errno.EPERM, errno.EACCES, errno.ENOSPC):  # the last is said of namespaces over their limit
         return f"{error.filename or 'this'} is not permitted here"
+    if error.errno == errno.EINVAL and (error.filename or "").endswith("namespace"):
+        return f"{error.filename} needs a process without threads"
     if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
         return str(error.strerror) if error.filename is None else f"this system has no {error.filename}"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
@@ -93,8 +95,8 @@ def confine(scratch: str, policy: Policy, connection: int) -> Status:
 def _apply_on_linux(layers: _Layers, scratch: str, policy: Policy, connection: int) -> None:
     layers.apply(Layer.PRIVILEGES, lambda: _leave_privileges(scratch))
     layers.apply(Layer.NETWORK, lambda: _leave("network", kernel.CLONE_NEWNET))
-    layers.apply(Layer.IPC, lambda: _leave("ipc", kernel.CLONE_NEWIPC))
-    contained = layers.apply(Layer.PROCESSES, lambda: _leave("pid", kernel.CLONE_NEWPID))
+    layers.apply(Layer.IPC, lambda: _leave("IPC", kernel.CLONE_NEWIPC))
+    contained = layers.apply(Layer.PROCESSES, lambda: _leave("PID", kernel.CLONE_NEWPID))
     if contained or Layer.SESSION in policy.layers:
         supervise(connection, start_init() if contained else None)
     layers.apply(Layer.SESSION, _own_session)
@@ -135,7 +137,7 @@ def _leave_privileges(scratch: str) -> str:
         kernel.stay_dumpable()
     user, group = os.geteuid(), os.getegid()
     try:
-        kernel.unshare(kernel.CLONE_NEWUSER)
+        _leave("user", kernel.CLONE_NEWUSER)
     except OSError:
         if os.geteuid() == 0:
             raise
@@ -193,7 +195,8 @@ def _leave(name: str, flag: int) -> str:
     try:
         kernel.unshare(flag)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, f"a {name} namespace") from None
+        article = "an" if name[0] in "I" else "a"
+        raise OSError(error.errno, error.strerror, f"{article} {name} namespace") from None
     return f"{name} namespace"
 
 
