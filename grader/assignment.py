@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from grader.errors import AssignmentError
 
-__all__ = ["Assignment", "Limits", "Part", "QuickThresholds", "Term", "load_assignment"]
+__all__ = ["Assignment", "Late", "Limits", "Part", "QuickThresholds", "Term", "load_assignment"]
 
 Percent = Annotated[float, Field(gt=0, lt=100)]
 Positive = Annotated[float, Field(gt=0)]
@@ -60,6 +60,19 @@ class QuickThresholds(_Model):
     sparse_quantized_max_drop: Positive
 
 
+class Late(_Model):
+    """What handing in late costs: a share of the points, for each day begun after the deadline and the grace.
+
+    ``deadline`` has a time zone; without one, only what the course site marks as late counts, as one day.
+    After ``max_days`` days nothing is left.
+    """
+
+    deadline: AwareDatetime | None = None
+    grace_minutes: Annotated[float, Field(ge=0)] = 0
+    percent_per_day: Annotated[float, Field(ge=0, le=100)] = 0
+    max_days: Annotated[int, Field(ge=0)] | None = None
+
+
 class Part(_Model):
     """A part of the assignment; its automatic points are shared among the checks that ran, by weight."""
 
@@ -96,6 +109,7 @@ class Assignment(_Model):
     term: Term
     quick: QuickThresholds
     parts: Mapping[str, Part]
+    late: Late = Late()
     left_out: frozenset[str] = frozenset()
     """Checks of the parts that this term leaves out."""
 
