@@ -38,8 +38,11 @@ LAYERS = {
     "catalogue": {"errors"},
     "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "locations", "memory", "oracle",
                   "render", "report", "session", "submission", "verify", "written"},
-    "verify": {"assignment", "catalogue", "checks", "errors", "grade", "locations", "memory", "oracle", "render",
-               "report", "run_checks", "submission"},
+    "crew": {"errors", "worker"},
+    "gradebook": {"assignment", "crew", "entries", "errors", "grade", "locations", "render", "report", "submission",
+                  "worker"},
+    "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
+               "render", "report", "run_checks", "submission"},
     "cli": {"assignment", "authoring", "doctor", "errors", "grade", "locations", "render", "report", "submission",
             "verify", "watch", "worker"},
 }  # fmt: skip
