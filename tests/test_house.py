@@ -40,6 +40,7 @@ LAYERS = {
                   "render", "report", "session", "submission", "verify", "written"},
     "verify": {"assignment", "catalogue", "checks", "errors", "grade", "locations", "memory", "oracle", "render",
                "report", "run_checks", "submission"},
+    "gradebook": {"assignment", "errors", "grade", "locations", "render", "report", "submission", "worker"},
     "cli": {"assignment", "authoring", "doctor", "errors", "grade", "locations", "render", "report", "submission",
             "verify", "watch", "worker"},
 }  # fmt: skip
