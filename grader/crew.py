@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -182,11 +183,9 @@ def _work(connection: Connection, start: Start[Any, Any]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="grader-judge-"))
     folder.chmod(0o711)  # workers of another user find their directories in it
     tempfile.tempdir = str(folder)
+    Finalize(None, remove_tree, args=(folder,), exitpriority=-200)  # after multiprocessing's own, whose files are in it
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(), folder), daemon=True).start()
-    try:
-        _answer(connection, start)
-    finally:
-        remove_tree(folder)
+    _answer(connection, start)
 
 
 def _answer(connection: Connection, start: Start[Any, Any]) -> None:

@@ -76,7 +76,8 @@ def test_the_wheel_holds_nothing_of_the_instructors(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         texts = {n: archive.read(n) for n in names if n.endswith((".py", ".json", ".toml"))}
-    for secret in ("reference/", "hidden", "authoring", "catalogue", "terms/", "tests/", "sample_submissions"):
+    secrets = "reference/ hidden authoring catalogue gradebook terms/ tests/ sample_submissions"
+    for secret in secrets.split():
         assert not [name for name in names if secret in name], secret
     for needed in (
         "grader/_data/fixtures/public/cases.json",
