@@ -94,6 +94,23 @@ _FILES = [
         "REFUSED PermissionError",
         Layer.FILES,
     ),
+    Attack("rights of a file outside", "import os\ndef attack(): os.chmod(WORLD['victim'], 0o4777)", "REACHED None",
+           Layer.SYSCALLS, (), "REACHED None"),
+    Attack("the date of a file outside", "import os\ndef attack(): os.utime(WORLD['victim'], (0, 0))", "REACHED None",
+           Layer.SYSCALLS, (), "REACHED None"),
+    Attack("emptying a file outside", "import os\ndef attack(): os.truncate(WORLD['victim'], 0)",
+           "REFUSED PermissionError", Layer.FILES, (Layer.SYSCALLS,)),
+    *(
+        Attack(name, f"import os\ndef attack(): os.{call}", "REFUSED (PermissionError|OSError)", Layer.FILES)
+        for name, call in (
+            ("a hard link to a file outside", "link(WORLD['victim'], 'link')"),
+            ("a file moved in", "rename(WORLD['victim'], 'moved')"),
+            ("a file moved out", "rename('lab1_sparse_optimization.py', WORLD['outside'])"),
+            ("shared memory with a name", "open('/dev/shm/' + WORLD['daemon'], os.O_CREAT | os.O_RDWR)"),
+            ("its own memory", "open('/proc/self/mem', os.O_RDWR)"),
+            ("its own descriptors", "listdir('/proc/self/fd')"),
+        )
+    ),
     Attack(
         "another program",
         "import subprocess\ndef attack(): return subprocess.run(['/bin/true'], check=True).returncode",
@@ -111,7 +128,7 @@ _FILES = [
         "REFUSED KeyError",
         Layer.ENVIRONMENT,
     ),
-]
+]  # fmt: skip
 
 _TALKING = [
     Attack(
@@ -159,13 +176,64 @@ _TALKING = [
         """,
         "REFUSED FileNotFoundError",
         Layer.IPC,
+        (Layer.SYSCALLS,),
     ),
     *(
-        Attack(name, f"import ctypes\ndef attack():\n    if {call} < 0: raise PermissionError", "REFUSED Perm", layer)
-        for name, call, layer in (
-            ("a namespace of its own", "ctypes.CDLL(None).unshare(0x10000000)", Layer.SYSCALLS),
-            ("memory without a mapping", "ctypes.CDLL(None).memfd_create(b'x', 0)", Layer.SYSCALLS),
+        Attack(
+            name,
+            f"import ctypes\ndef attack():\n    if ctypes.CDLL(None).{call} < 0: raise PermissionError",
+            "REFUSED PermissionError",
+            Layer.SYSCALLS,
         )
+        for name, call in (
+            ("a namespace of its own", "unshare(0x10000000)"),
+            ("memory without a mapping", "memfd_create(b'x', 0)"),
+            ("memory in semaphores", "semget(0, 32000, 0o600)"),
+            ("memory in message queues", "msgget(0, 0o600)"),
+            ("using up what watches files", "inotify_init1(0)"),
+            ("hiding its numbers from the judge", "prctl(4, 0, 0, 0, 0)"),
+            ("outliving its supervisor", "prctl(1, 0, 0, 0, 0)"),
+            ("being traced by a child", "ptrace(0, 0, 0, 0)"),
+            ("asynchronous calls past the filter", "syscall(425, 1, bytes(120))"),
+        )
+    ),
+    Attack(
+        "calls by the numbers of another architecture",
+        """
+        import ctypes
+        def attack():
+            if ctypes.CDLL(None).syscall(0x40000000 | 39) < 0: raise PermissionError
+        """,
+        "REFUSED PermissionError",
+    ),
+    Attack(
+        "the kernel, a virtual machine's host and more",
+        """
+        import socket
+        def _opens(family):
+            try:
+                socket.socket(family, socket.SOCK_RAW).close()
+            except PermissionError:
+                return False
+            except OSError:
+                pass  # this kernel has none
+            return True
+        def attack():
+            if not any([_opens(family) for family in (16, 17, 38, 40)]): raise PermissionError
+        """,
+        "REFUSED PermissionError",
+        Layer.SYSCALLS,
+    ),
+    Attack(
+        "an open file in a message",
+        """
+        import array, os, socket
+        def attack():
+            here, there = socket.socketpair()
+            here.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))])
+        """,
+        "REFUSED PermissionError",
+        Layer.SYSCALLS,
     ),
     Attack(
         "a higher priority",
