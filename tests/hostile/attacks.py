@@ -294,17 +294,38 @@ _PROCESSES = [
         (Layer.LIMITS,),
     ),
     Attack(
-        "a bomb of threads",
+        "a fork bomb that doubles",
         """
-        import threading, time
+        import os, time
         def attack():
-            for _ in range(100):
-                threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
-            return time.sleep(0.5)
+            here = os.getpid()
+            try:
+                for _ in range(7):
+                    os.fork()
+                time.sleep(1)
+            finally:
+                if os.getpid() != here: os._exit(0)
         """,
-        "REFUSED RuntimeError|more than 32 processes",
+        "REFUSED BlockingIOError|more than 32 processes",
         Layer.WATCHDOG,
         (Layer.LIMITS,),
+    ),
+    *(
+        Attack(
+            name,
+            f"""
+            import ctypes, threading, time
+            def attack():
+                ctypes.CDLL(None).prctl(15, {called!r}, 0, 0, 0)
+                for _ in range(100):
+                    threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+                return time.sleep(0.5)
+            """,
+            "REFUSED RuntimeError|more than 32 processes",
+            Layer.WATCHDOG,
+            (Layer.LIMITS,),
+        )
+        for name, called in (("a bomb of threads", b"bomb"), ("a bomb that says it has one thread", b"Threads:\t1"))
     ),
 ]  # fmt: skip
 
@@ -317,7 +338,36 @@ _MEMORY = [
             ("numpy takes memory", "numpy.ones(1 << 27)"),
             ("torch takes memory", "torch.ones(1 << 28)"),
             ("bytes take memory", "bytes(1) * (1 << 30)"),
+            ("a private mapping takes memory",
+             "mmap.mmap(-1, 1 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).write(bytes(1 << 30))"),
         )
+    ),
+    Attack(
+        "a thousand small allocations",
+        """
+        import time
+        def attack():
+            x = [bytearray(b"x") * (1 << 20) for _ in range(1000)]
+            time.sleep(0.5)
+        """,
+        f"REFUSED MemoryError|{_TOO_MUCH}",
+        Layer.WATCHDOG,
+        (Layer.LIMITS,),
+    ),
+    Attack(
+        "memory of several processes",
+        """
+        import os, time
+        def attack():
+            for _ in range(4):
+                if os.fork() == 0:
+                    x = bytearray(b"x") * (200 << 20)
+                    time.sleep(1)
+                    os._exit(0)
+            time.sleep(0.8)
+        """,
+        _TOO_MUCH,
+        Layer.WATCHDOG,
     ),
     Attack(
         "memory in small pieces",
@@ -393,6 +443,45 @@ _DISK = [
         Layer.WATCHDOG,
     ),
     Attack(
+        "files in folders that no path reaches",
+        """
+        import os, time
+        def attack():
+            for _ in range(30):
+                os.mkdir("a" * 200)
+                os.chdir("a" * 200)
+            for i in range(3000):
+                open(f"small{i}", "w").close()
+            time.sleep(0.5)
+        """,
+        "made a folder that cannot be looked into",
+        Layer.WATCHDOG,
+    ),
+    Attack(
+        "files in a folder that only it can list",
+        """
+        import os, time
+        def attack():
+            os.mkdir("hidden", 0o300)
+            for i in range(3000):
+                open(f"hidden/small{i}", "w").close()
+            time.sleep(0.5)
+        """,
+        "made a folder that cannot be looked into|made more than 1000 files",  # the latter if the judge is root
+        Layer.WATCHDOG,
+    ),
+    Attack(
+        "thousands of nested folders",
+        """
+        import os
+        def attack():
+            for _ in range(900):
+                os.mkdir("a" * 200)
+                os.chdir("a" * 200)
+        """,
+        "REACHED None|made a folder that cannot be looked into",
+    ),
+    Attack(
         "open files",
         "def attack():\n    x = [open('/dev/null') for _ in range(300)]",
         "REFUSED OSError",
@@ -429,6 +518,33 @@ _BEHAVIOUR = [
             for _ in range(1000):
                 print("x" * 1000)
                 os.write(2, b"y" * 1000)
+        """,
+        "REACHED None",
+    ),
+    Attack(
+        "a lock that it holds itself",
+        "import threading\ndef attack():\n    lock = threading.Lock()\n    lock.acquire()\n    lock.acquire()",
+        "did not finish",
+    ),
+    Attack(
+        "a join that waits for itself",
+        "import os\ndef attack():\n    if os.fork() == 0: os.kill(os.getpid(), 19)\n    os.wait()",
+        "did not finish",
+    ),
+    Attack("stopping itself", "import os\ndef attack(): os.kill(os.getpid(), 19)", "did not finish"),
+    Attack(
+        "closing the connection",
+        "import os, time\ndef attack():\n    os.closerange(3, 256)\n    time.sleep(3)",
+        "closed its connection to the grader",
+    ),
+    Attack(
+        "a collection that finds everything and frees nothing",
+        """
+        import gc
+        def attack():
+            gc.disable(), gc.freeze()
+            for thing in gc.get_objects(): gc.get_referrers(thing) if type(thing).__name__ == "Student" else None
+            gc.set_threshold(1)
         """,
         "REACHED None",
     ),
@@ -470,22 +586,22 @@ _BEHAVIOUR = [
         """,
         "REACHED None",
     ),
-    Attack("a module named torch", "def attack(): return open('torch.py', 'w').write('raise SystemExit')", "REACHED"),
     Attack(
-        "removal of the staged files",
-        "import os\ndef attack():\n    for name in os.listdir('.'): os.unlink(name)",
-        "REACHED None",
-    ),
-    Attack(
-        "folders that no path reaches",
+        "modules named like ours",
         """
         import os
         def attack():
-            for _ in range(800):
-                os.mkdir("a" * 200)
-                os.chdir("a" * 200)
-            os.chmod(".", 0)
+            for name in ("grader", "grader.probes", "grader.worker", "torch", "numpy", "sitecustomize", "conftest"):
+                path = name.replace(".", "/")
+                os.makedirs(path, exist_ok=True)
+                for file in (f"{path}/__init__.py", f"{path.replace('/', '_')}.py"):
+                    open(file, "w").write("raise SystemExit")
         """,
+        "REACHED None",
+    ),
+    Attack(
+        "removal of the staged files",
+        "import os\ndef attack():\n    for name in os.listdir('.'): os.unlink(name)",
         "REACHED None",
     ),
 ]

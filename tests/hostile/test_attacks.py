@@ -217,3 +217,26 @@ def test_without_its_layer_it_succeeds(attack: Attack, world: World) -> None:
 
 def test_every_layer_is_proven() -> None:
     assert {attack.layer for attack in ATTACKS} >= set(Layer)
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no file system in memory")
+@pytest.mark.parametrize("how", ["held.append(file)", "held.append(mmap.mmap(file.fileno(), 4096)); file.close()"])
+def test_files_in_memory_that_have_no_name_count_too(how: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel counts what is written to a disk; a temporary directory in memory is none."""
+    code = f"""
+    import mmap, os, time
+    def attack():
+        held = []
+        for i in range(8):
+            file = open(f"large{{i}}", "w+b", 0)
+            file.write(bytes(16 << 20))
+            os.unlink(file.name)
+            {how}
+        time.sleep(0.5)
+    """
+    attack = Attack("files without a name", code, "more than 96 MiB to the disk", Layer.WATCHDOG)
+    monkeypatch.setattr("tempfile.tempdir", "/dev/shm")
+    message, _ = met(attack, world, POLICY)
+    assert _matches(attack.ending, message), message
+    message, _ = met(attack, world, POLICY.without(Layer.WATCHDOG))
+    assert _matches(attack.succeeds, message), message
