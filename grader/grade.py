@@ -24,7 +24,7 @@ from grader.run_checks import CheckRunner, Ending
 from grader.session import Answer, Evaluator, Interview, InterviewFactory, Session
 from grader.submission import Submission, stage
 from grader.worker.host import start_server
-from grader.worker.sandbox.policy import Policy
+from grader.worker.sandbox.policy import Policy, Status
 from grader.written import FILE, manual_items, read_written
 
 __all__ = ["Grader"]
@@ -79,6 +79,10 @@ class Grader:
 
     def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._evaluator.close()
+
+    def sandbox(self) -> Status:
+        """Which layers confine the workers of this machine."""
+        return self._evaluator.sandbox
 
     def grade(self, submission: Submission, parts: Iterable[str] | None = None) -> Report:
         """Run the checks of ``parts`` (ids; None for all) in the quick profile.

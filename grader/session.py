@@ -123,6 +123,15 @@ class Interview:
         """Which layers confine the workers; None before the first question."""
         return self._sandbox
 
+    def begin(self) -> Status:
+        """Start a worker if there is none, and say which layers confine it.
+
+        Raises:
+            InternalError: no process could be started.
+        """
+        self._sandbox = self._ready().status
+        return self._sandbox
+
     def close(self) -> None:
         """End the worker."""
         if self._worker is not None:
@@ -146,8 +155,8 @@ class Interview:
             raise CheckTimedOut(f"this submission has used up its {self._limits.submission_seconds:g} seconds")
         if self._restarts > self._limits.restarts:
             raise CheckFailed(f"its processes died {self._restarts} times before this check, so it was not tried")
+        self.begin()
         worker = self._ready()
-        self._sandbox = worker.status
         started = time.monotonic()
         try:
             reply = worker.ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
@@ -232,6 +241,11 @@ class Evaluator:
     def close(self) -> None:
         """End the worker."""
         self._interview.close()
+
+    @property
+    def sandbox(self) -> Status:
+        """Which layers confine its worker, and so any worker of this machine."""
+        return self._interview.begin()
 
     @property
     def baseline(self) -> float:

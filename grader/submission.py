@@ -12,7 +12,7 @@ from grader.entries import Entry, directory_entries, display_path, file_entry, n
 from grader.errors import InternalError, UnusableSubmission
 from grader.notebook import Extraction, extract, fill, listed, same_text, unfinished
 
-__all__ = ["EDITABLE", "PROVIDED", "Submission", "load_submission", "stage"]
+__all__ = ["EDITABLE", "PROVIDED", "Submission", "load_files", "load_submission", "stage"]
 
 EDITABLE = (
     "answers.toml",
@@ -50,13 +50,33 @@ def load_submission(path: Path, pristine: Path) -> Submission:
     ``pristine`` is the directory of the template, which says what a notebook has to define for which file.
     Raises UnusableSubmission where nothing can be graded.
     """
-    entries, notes = _entries(path)
+    return _loaded(_name(path), path, *_entries(path), pristine)
+
+
+def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submission:
+    """The gradable content of files that were handed in one by one, by the names that the student gave them.
+
+    Raises UnusableSubmission where nothing can be graded.
+    """
+    entries: list[Entry] = []
+    notes: list[str] = []
+    for label, path in files.items():
+        if path.suffix.casefold() == ".zip":
+            found, told = zip_entries(path, wanted=_NAMES)
+            entries += found
+            notes += told
+        else:
+            entries.append(file_entry(label, path))
+    return _loaded(name, Path(name), entries, notes, pristine)
+
+
+def _loaded(name: str, path: Path, entries: list[Entry], notes: list[str], pristine: Path) -> Submission:
     templates = {name: _pristine_file(pristine, name) for name in (*EDITABLE, *PROVIDED)}
     files = _take_files(entries, templates, notes)
     _take_notebooks(entries, files, templates, notes)
     if not files:
         raise UnusableSubmission(_nothing(path, entries, notes))
-    return Submission(_name(path), {name: files[name] for name in EDITABLE if name in files}, tuple(notes))
+    return Submission(name, {name: files[name] for name in EDITABLE if name in files}, tuple(notes))
 
 
 def stage(submission: Submission, pristine: Path, into: Path) -> tuple[str, ...]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from grader.errors import UnusableSubmission
 from grader.notebook.syntax import CODE_LIMIT
 
-__all__ = ["code_cells", "split_magic", "too_much_code", "without_magics"]
+__all__ = ["code_cells", "refuse_too_much", "split_magic", "too_much_code", "without_magics"]
 
 _MAX_CONTAINERS = 2_000_000
 _MAX_CELLS = 5_000
 
-_PYTHON_MAGICS = frozenset({"capture", "memit", "prun", "time", "timeit"})
+_PYTHON_MAGICS = frozenset({"capture", "debug", "memit", "prun", "snakeviz", "time", "timeit", "wandb"})
 """Cell magics whose body is Python like that of any other cell."""
 _MAGIC_LINE = re.compile(r"[%!?]|[\w.*]+\?{1,2}\s*$|[\w\s,.]+=\s*[%!](?!=)")
 _TRIPLE = ('"""', "'''")
@@ -40,9 +41,14 @@ def code_cells(notebook: bytes, name: str) -> list[str]:
     if cells is None:
         raise UnusableSubmission(f"{name} is not a notebook, it has no list of cells: {advice}.")
     sources = [_source(cell) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
+    refuse_too_much(sources, name)
+    return sources
+
+
+def refuse_too_much(sources: Sequence[str], name: str) -> None:
+    """Raise UnusableSubmission for cells over the limits."""
     if len(sources) > _MAX_CELLS or sum(map(len, sources)) > CODE_LIMIT:
         raise too_much_code(name)
-    return sources
 
 
 def too_much_code(name: str) -> UnusableSubmission:

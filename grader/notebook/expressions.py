@@ -5,26 +5,31 @@ from __future__ import annotations
 import ast
 import builtins
 import math
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import MutableMapping
 
 __all__ = ["is_simple"]
 
 _DISPLAY = ast.Constant | ast.Dict | ast.FormattedValue | ast.JoinedStr | ast.List | ast.Set | ast.Tuple
 _OPERATION = ast.BinOp | ast.BoolOp | ast.Compare | ast.IfExp | ast.UnaryOp
+_COMPREHENSION = ast.DictComp | ast.GeneratorExp | ast.ListComp | ast.SetComp
 _ACCESS = ast.Attribute | ast.Slice | ast.Starred | ast.Subscript | ast.keyword
 
 _CALLS = {
+    "argparse": "Namespace",
     "builtins": "abs bool dict float frozenset int len list max min range round set sorted str sum tuple zip",
     "collections": "OrderedDict defaultdict namedtuple",
     "functools": "partial",
     "math": " ".join(vars(math)),
     "numpy": "arange array asarray eye float32 float64 full linspace ones ones_like sqrt zeros zeros_like",
+    "numpy.random": "RandomState default_rng",
     "os.path": "join",
     "pathlib": "Path",
     "torch": "arange device eye from_numpy full linspace ones ones_like tensor zeros zeros_like",
     "torch.backends.mps": "is_available",
     "torch.cuda": "device_count is_available",
     "torch.nn": "CrossEntropyLoss MSELoss",
+    "types": "SimpleNamespace",
     "typing": "NamedTuple TypeVar",
 }
 """The calls that a constant may make, by module."""
@@ -32,7 +37,7 @@ _FUNCTIONS = frozenset(f"{module}.{name}" for module, names in _CALLS.items() fo
 _METHODS = "astype copy cpu cuda double flatten float numpy ravel reshape to transpose view"
 
 
-def is_simple(node: ast.AST, known: Mapping[str, str]) -> bool:
+def is_simple(node: ast.AST, known: MutableMapping[str, str]) -> bool:
     """Whether evaluating this expression is cheap and touches nothing but values.
 
     ``known`` holds the names bound so far: with the full name of what is imported ("numpy.array"), else ''.
@@ -46,6 +51,10 @@ def is_simple(node: ast.AST, known: Mapping[str, str]) -> bool:
             if not _may_call(func, known):
                 return False
             parts = [*args, *keywords]
+        case _ if isinstance(node, _COMPREHENSION):
+            known = ChainMap({name: "" for loop in node.generators for name in _stored(loop.target)}, known)
+            parts = [part for loop in node.generators for part in (loop.iter, *loop.ifs)]
+            parts += [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         case _:
             if not isinstance(node, _DISPLAY | _OPERATION | _ACCESS):
                 return False
@@ -53,14 +62,18 @@ def is_simple(node: ast.AST, known: Mapping[str, str]) -> bool:
     return all(is_simple(part, known) for part in parts)
 
 
-def _may_call(func: ast.expr, known: Mapping[str, str]) -> bool:
+def _stored(target: ast.expr) -> list[str]:
+    return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+def _may_call(func: ast.expr, known: MutableMapping[str, str]) -> bool:
     path = _full_name(func, known)
     if path:  # shutil.copy is not a method of a value: what is imported must be on the list
         return path in _FUNCTIONS
     return isinstance(func, ast.Attribute) and func.attr in _METHODS.split() and is_simple(func.value, known)
 
 
-def _full_name(node: ast.expr, known: Mapping[str, str]) -> str:
+def _full_name(node: ast.expr, known: MutableMapping[str, str]) -> str:
     """The full name of what is imported or built in ("numpy.array"), and '' for everything else."""
     if isinstance(node, ast.Attribute):
         path = _full_name(node.value, known)

@@ -6,7 +6,7 @@ import ast
 import io
 import sys
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from grader.notebook.extracting import Extraction
@@ -56,39 +56,66 @@ def unfinished(own: bytes, template: bytes) -> frozenset[str]:
 def fill(
     name: str, own: bytes | None, extraction: Extraction, pristine: Mapping[str, bytes]
 ) -> tuple[bytes | None, tuple[str, ...]]:
-    """The student's file ``name`` completed from a notebook, with notes about what was taken.
+    """The student's file ``name`` completed from a notebook or script, with notes about what was taken.
 
     ``own`` is None for a missing file. A missing or untouched file becomes what a ``%%writefile`` cell wrote,
     else the template followed by the notebook's definitions. A file that the student wrote only gets the
-    public functions and classes that are missing in it or still stubs. ``pristine`` holds the template files.
+    public functions and classes that are missing in it or still stubs, and those that the notebook defines after the
+    cell that wrote it. A name that is spelled nearly so is taken where the right one is nowhere. ``pristine`` holds
+    the template files.
     """
     template = pristine.get(name, b"")
     notes: list[str] = []
     untouched = own is None or same_text(own, template)
+    newer: AbstractSet[str] = frozenset()
     if untouched and name in extraction.files:
         own, untouched = extraction.files[name].encode(), False
+        newer = extraction.redefined.get(name, newer)
         notes.append(f"{name} was taken from a %%writefile cell of {extraction.name}.")
     base = template if own is None else own
-    taken = _wanted(extraction.code, base, template, untouched) if name.endswith(".py") else []
+    taken = _wanted(extraction.code, base, template, untouched, newer) if name.endswith(".py") else {}
     if not taken:
         return own, tuple(notes)
-    defined = set() if untouched else bound_names(parse(base)) - set(taken)
-    excerpt = _excerpt(extraction.code, taken, defined, _circular(name, pristine))
+    defined = set() if untouched else bound_names(parse(base)) - (taken.keys() & taken.values())
+    excerpt = _excerpt(extraction.code, set(taken.values()) - defined, defined, _circular(name, pristine))
+    aliases = "".join(f"\n{right} = {written}\n" for right, written in taken.items() if right != written)
     try:
-        added = _encode_like(base, f"\n\n# From {listed([extraction.name])}:\n{excerpt}")
+        added = _encode_like(base, f"\n\n# From {listed([extraction.name])}:\n{excerpt}{aliases}")
     except UnicodeError:  # Python has encodings, such as "idna", that are not for programs
         return own, tuple(notes)
-    were = "was" if len(taken) == 1 else "were"
-    notes.append(f"In {name}, {listed(taken)} {were} taken from {extraction.name}.")
-    return base.rstrip() + added, tuple(notes)
+    return base.rstrip() + added, (*notes, *_told(name, taken, extraction.name))
 
 
-def _wanted(code: str, base: bytes, template: bytes, untouched: bool) -> list[str]:
-    """The definitions of ``code`` that ``base`` needs and that are further on than the template's stubs."""
+def _told(name: str, taken: Mapping[str, str], source: str) -> Iterator[str]:
+    """What was taken from where; that a file gives to itself what it holds is not worth a word."""
+    if name != source:
+        yield f"In {name}, {listed(taken)} {'was' if len(taken) == 1 else 'were'} taken from {source}."
+    if renamed := [f"{written} as {right}" for right, written in taken.items() if right != written]:
+        yield f"In {name}, names were taken for the right ones: {listed(renamed)}."
+
+
+def _wanted(
+    code: str, base: bytes, template: bytes, untouched: bool, newer: AbstractSet[str]
+) -> dict[str, str]:
+    """The definitions of ``code`` that ``base`` needs and that are further on than the template's stubs.
+
+    Each with the name that it has in ``code``.
+    """
     found = {name: _stubs(definition) for name, definition in _public(parse(code)).items()}
     stubs = {name: _stubs(definition) for name, definition in _public(parse(template)).items()}
-    needed = stubs.keys() if untouched else unfinished(base, template)
-    return [name for name in found if name in needed and (not found[name] or found[name] < stubs[name])]
+    needed = stubs.keys() if untouched else unfinished(base, template) | (newer & stubs.keys())
+    written = {_folded(name): name for name in found if name not in stubs}
+    wanted = {
+        right: name
+        for right in [*(n for n in found if n in needed), *(n for n in stubs if n in needed and n not in found)]
+        if (name := right if right in found else written.get(_folded(right), ""))
+        and (not found[name] or found[name] < stubs[right])
+    }
+    return wanted if any(stubs[right] for right in wanted) else {}
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("_", "")
 
 
 def _public(tree: ast.Module) -> dict[str, Definition]:

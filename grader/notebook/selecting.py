@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -76,33 +77,48 @@ class Selector:
         self._scope = _Scope()
         self._absent: dict[str, None] = {}  # modules whose imports were left out, in order
         self._uses: dict[str, set[str]] = {}  # the outer names that each definition mentions
+        self._inner: list[ast.stmt] = []  # what stands in a main function
+        self._hoisted: list[str] = []  # the definitions taken from it
 
     def take_cell(self, source: str) -> str:
         """The part of a cell to keep, as source; takes nothing where it raises one of BROKEN_CODE."""
         self._scope.undo.clear()
         counts = dict(self.definitions)
         try:
-            kept = [(text, stmt, self._take(stmt)) for text, stmt in statements(source)]
+            kept = [(text, stmt, self._take(stmt)) for text, stmt in _unwrapped(source)]
             chunk = "\n".join(text if new is old else ast.unparse(new) for text, old, new in kept if new)
             check_compiles(chunk)
         except BROKEN_CODE:
             self._scope.roll_back()
             self.definitions = counts
             raise
+        self._inner += [inner for _, stmt, new in kept if new for inner in _body_of_main(stmt)]
         return chunk
+
+    def take_inner(self) -> str:
+        """What functions called main hold: definitions that are nowhere else, and what can be kept around them."""
+        chunks = []
+        for stmt in self._inner:
+            if bound_names(stmt).isdisjoint(self._scope.known):
+                with contextlib.suppress(*BROKEN_CODE):
+                    chunks.append(self.take_cell(ast.unparse(stmt)))
+                    self._hoisted += [stmt.name] if isinstance(stmt, Definition) else []
+        return "\n\n".join(filter(None, chunks)) if self._hoisted else ""
 
     def notes(self, name: str) -> Iterator[str]:
         """What a student should know about the choice; ``name`` is the notebook's."""
         again = [n for n, count in self.definitions.items() if count > 1]
         if again:
             yield f"Defined more than once in {name}, the last one counts: {listed(again)}."
+        if self._hoisted:
+            yield f"Taken out of the main function of {name}: {listed(self._hoisted)}."
         if self._absent:
             yield f"Imports of {listed(self._absent)} in {name} were left out: they exist only in a notebook."
         lost = self._scope.lost
         users = {user: names & lost for user, names in self._uses.items() if names & lost}
         if users:
             values = listed(sorted(set().union(*users.values())))
-            yield f"Cells of {name} are not run, so {listed(users)} will not find {values}: use arguments."
+            yield f"{_what_runs(name)} not run, so {listed(users)} will not find {values}: use arguments."
 
     def _take(self, stmt: ast.stmt) -> ast.stmt | None:
         """The statement as it is kept, or None; the same object where nothing had to be changed."""
@@ -228,6 +244,28 @@ class Selector:
                 return None
             kept.append(new)
         return kept
+
+
+def _unwrapped(source: str) -> Iterator[tuple[str, ast.stmt]]:
+    """The statements of a cell, those under ``if __name__ == "__main__":`` among them."""
+    for text, stmt in statements(source):
+        match stmt:
+            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()])):
+                yield from ((ast.unparse(inner), inner) for inner in stmt.body)
+            case _:
+                yield text, stmt
+
+
+def _body_of_main(stmt: ast.stmt) -> list[ast.stmt]:
+    """What a function called main does, if it is one that defines functions."""
+    match stmt:
+        case ast.FunctionDef(name=name, body=body) if name.casefold() == "main":
+            return body if any(isinstance(inner, Definition) for inner in body) else []
+    return []
+
+
+def _what_runs(name: str) -> str:
+    return f"Cells of {name} are" if name.casefold().endswith(".ipynb") else f"The top level of {name} is"
 
 
 def _is_plain(target: ast.expr) -> bool:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +13,8 @@ from pydantic import ValidationError
 
 from grader import locations
 from grader.assignment import Assignment
-from grader.errors import GraderError, InternalError
+from grader.crew import Crew, Lost
+from grader.errors import GraderError
 from grader.grade import Grader
 from grader.memory import Memory
 from grader.oracle import goldens_for
@@ -142,39 +138,17 @@ def spread(
         return
     goldens_for(assignment)  # what is wrong with them is said once, and here
     batches = [items[i : i + _BATCH] for i in range(0, len(items), _BATCH)]
-    pool = ProcessPoolExecutor(
-        max_workers=min(jobs, len(batches)) or 1,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(assignment,),
-    )
-    try:
-        for done in as_completed([pool.submit(_work_on, work, batch) for batch in batches]):
-            yield from done.result()
-    except BrokenProcessPool:
-        raise InternalError("a process that graded was ended before its work was done: run it again") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with Crew[Sequence[_Item], list[_Done]](functools.partial(_begin, assignment, work), jobs) as crew:
+        for batch in crew.run(batches):
+            done = batch[1] if batch else []
+            if isinstance(done, Lost):
+                raise done.error
+            yield from done
 
 
-_grader: Grader | None = None
-"""The grader of a process of the pool."""
-
-
-def _start(assignment: Assignment) -> None:
-    global _grader
-    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
-    _grader = Grader(assignment, show_hidden=True, memory=Memory())
-
-
-def _end_with(parent: BaseProcess | None) -> None:
-    """A parent that was killed cannot end its processes."""
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work_on(work: Callable[[Grader, _Item], _Done], batch: Sequence[_Item]) -> list[_Done]:
-    if _grader is None:
-        raise InternalError("a process of grader verify was not started by it")
-    return [work(_grader, item) for item in batch]
+@contextlib.contextmanager
+def _begin(
+    assignment: Assignment, work: Callable[[Grader, _Item], _Done]
+) -> Iterator[Callable[[Sequence[_Item]], list[_Done]]]:
+    with Grader(assignment, show_hidden=True, memory=Memory()) as grader:
+        yield lambda batch: [work(grader, item) for item in batch]

@@ -16,6 +16,7 @@ import numpy as np
 
 from grader.errors import WireError
 from grader.worker import wire
+from grader.worker.progress import hide_progress_bars
 from grader.worker.sandbox.confine import confine
 from grader.worker.sandbox.policy import Policy, Status
 from grader.worker.student import ProbeFailed, Student
@@ -62,6 +63,7 @@ def _settle(sock: socket.socket, scratch: str, uses_accelerator: bool, policy: P
     sys.dont_write_bytecode = True
     status = confine(scratch, policy, sock.fileno())
     _silence()
+    hide_progress_bars()
     if uses_accelerator:
         from grader.worker.cpu_only import run_on_cpu
 

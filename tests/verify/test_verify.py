@@ -286,7 +286,7 @@ def test_an_interrupted_run_goes_on(assignment: Assignment, own_cache: Path, mon
 
 
 def test_a_lost_process_is_a_fault_of_the_grader(assignment: Assignment) -> None:
-    with pytest.raises(InternalError, match="was ended before its work was done"):
+    with pytest.raises(InternalError, match="a process that grades ended with status"):
         list(running.spread(assignment, ["any"], _die, jobs=1))
 
 

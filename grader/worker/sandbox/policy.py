@@ -99,6 +99,14 @@ class Status:
     on: Mapping[Layer, str] = field(default_factory=dict)
     missing: Mapping[Layer, str] = field(default_factory=dict)
 
+    def lacking(self) -> list[str]:
+        """The essential layers that are not on, each with the reason: student code could read answers or talk."""
+        essential = (Layer.FILES, Layer.LIMITS, Layer.PRIVILEGES)
+        lost = [layer for layer in essential if layer not in self.on]
+        if Layer.NETWORK not in self.on and Layer.SYSCALLS not in self.on:  # the latter then refuses every socket
+            lost.append(Layer.NETWORK)
+        return [f"{layer.value} ({self.missing.get(layer, 'unknown')})" for layer in lost]
+
     def note(self) -> str | None:
         """A sentence for a report, if a layer that nobody switched off is missing."""
         lost = [f"{layer} ({why})" for layer, why in self.missing.items() if why != SWITCHED_OFF]

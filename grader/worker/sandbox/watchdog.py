@@ -13,7 +13,7 @@ import psutil
 
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["Watchdog", "descendants", "kill_tree"]
+__all__ = ["Watchdog", "descendants", "kill_descendants", "kill_tree"]
 
 _INTERVAL = 0.05
 
@@ -147,7 +147,14 @@ def _with_descendants(pid: int) -> list[psutil.Process]:
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a process and all that descend from it, those first that could start others."""
+    """Kill a process and all that descend from it, those first that it could start others with."""
+    kill_descendants(pid)
+    with contextlib.suppress(OSError):
+        os.kill(pid, 9)
+
+
+def kill_descendants(pid: int) -> None:
+    """Kill all that descend from a process, again as long as there are new ones."""
     for _ in range(20):
         found = descendants(pid)
         for number in found:
@@ -155,5 +162,3 @@ def kill_tree(pid: int) -> None:
                 os.kill(number, 9)
         if not found:
             break
-    with contextlib.suppress(OSError):
-        os.kill(pid, 9)

@@ -1,0 +1,317 @@
+"""The folder that a course site hands out, or one made by hand: which submission is whose, and which is the newest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from grader.entries import directory_entries, display_path
+from grader.errors import GraderError, UnusableSubmission
+from grader.gradebook.grades import HandIn, Student, Unclaimed
+from grader.gradebook.roster import Roster, identity, with_unique_keys
+
+__all__ = ["Found", "Intake", "take_in"]
+
+_METADATA = "submission_metadata.yml"
+_JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "__pycache__"})
+_KINDS = (".zip", ".ipynb", ".py", ".toml", ".md")
+"""Files that can be, or be part of, a submission."""
+
+_CANVAS = re.compile(r"(?P<who>[^_]+)_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)", re.IGNORECASE)
+_MOODLE = re.compile(r"(?P<who>.+)_(?P<user>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<name>.*)")
+_ATTEMPT = re.compile(r"(?P<stem>.+)-(?P<number>\d{1,3})(?P<suffix>\.[A-Za-z0-9]+)?")
+
+_MIB = 1 << 20
+_HASHED = 64 * _MIB
+
+
+@dataclass(frozen=True)
+class Found:
+    """A submission in the folder.
+
+    Args:
+        student: whose it is.
+        hand_in: where it lies and when it came.
+        files: by the name that the student gave it, the file; of a directory or a lone file only one.
+        attempt: a number in the name that counts attempts.
+    """
+
+    student: Student
+    hand_in: HandIn
+    files: Mapping[str, Path]
+    attempt: int = 0
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of names and contents, of everything that can matter to the grade."""
+        digest = hashlib.sha256()
+        for name, path in sorted(self.files.items()):
+            for part, content in _contents(name, path):
+                digest.update(f"{len(part)}:{part}:{len(content)}:".encode("utf-8", "surrogateescape") + content)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What a folder holds: at most one submission a student, and everything that is nobody's."""
+
+    found: tuple[Found, ...]
+    missing: tuple[Student, ...]
+    """Those of the roster who handed in nothing."""
+    unclaimed: tuple[Unclaimed, ...]
+
+
+@dataclass
+class _Finds:
+    """What a reader of one layout collects."""
+
+    found: list[Found] = field(default_factory=list)
+    unclaimed: list[Unclaimed] = field(default_factory=list)
+
+    def leave(self, path: str, reason: str) -> None:
+        self.unclaimed.append(Unclaimed(path, reason))
+
+
+def take_in(folder: Path, roster: Roster | None = None) -> Intake:
+    """Recognise the layout of ``folder`` and find every submission in it.
+
+    Known are Gradescope's export, the names that Canvas and Moodle give, and plain directories, zips and notebooks that
+    are named after students; of several attempts the newest counts.
+
+    Args:
+        folder: what the course site handed out, unpacked.
+        roster: the class, to which submissions are matched.
+
+    Raises:
+        GraderError: the folder cannot be read, or holds no submission at all.
+    """
+    items = _items(folder)
+    if not items:
+        raise GraderError(
+            f"{display_path(folder)} holds no submission: give the folder with one entry for each student"
+        )
+    finds = _gradescope(folder, items) if (folder / _METADATA).is_file() else _by_names(items)
+    if not finds.found:
+        told = f" ({finds.unclaimed[0].path}: {finds.unclaimed[0].reason})" if finds.unclaimed else ""
+        raise GraderError(f"{display_path(folder)} holds no submission{told}")
+    return _assigned(finds, roster)
+
+
+def _items(folder: Path) -> list[Path]:
+    try:
+        names = sorted(os.listdir(folder))
+    except NotADirectoryError:
+        raise GraderError(
+            f"{display_path(folder)} is no folder: unpack it, and give the folder with all submissions"
+        ) from None
+    except OSError as error:
+        raise GraderError(f"{display_path(folder)} cannot be read: {error.strerror}") from None
+    return [folder / name for name in names if not name.startswith(".") and name.casefold() not in _JUNK]
+
+
+def _contents(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
+    """The files of one item as far as grading can see them; of others only the name matters."""
+    if not path.is_dir():
+        yield name, _hashed(path)
+        return
+    try:
+        entries, _ = directory_entries(path)
+    except UnusableSubmission:
+        yield name, b""
+        return
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        try:
+            wanted = entry.path.casefold().endswith(_KINDS)
+            yield entry.path, hashlib.sha256(entry.read(_HASHED)).digest() if wanted else b""
+        except UnusableSubmission as error:
+            yield entry.path, str(error).encode("utf-8", "replace")
+
+
+def _hashed(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        return str(error.strerror).encode()
+
+
+def _refusal(path: Path) -> str | None:
+    """Why an item cannot be a submission, if it cannot."""
+    if path.is_symlink():
+        return "a link, which is not followed"
+    if not path.is_dir() and not path.is_file():
+        return "neither a file nor a folder"
+    if path.is_file() and path.suffix.casefold() not in _KINDS:
+        return "no kind of file that is graded"
+    return None
+
+
+# Gradescope's export
+
+
+def _gradescope(folder: Path, items: Iterable[Path]) -> _Finds:
+    finds, told = _Finds(), _metadata(folder / _METADATA)
+    for path in items:
+        if path.name == _METADATA:
+            continue
+        about = told.pop(path.name, None)
+        if reason := _refusal(path):
+            finds.leave(path.name, reason)
+        elif not isinstance(about, dict):
+            finds.leave(path.name, f"not in {_METADATA}")
+        else:
+            submitters = [_submitter(person) for person in about.get(":submitters") or () if isinstance(person, dict)]
+            if not submitters:
+                finds.leave(path.name, f"{_METADATA} names nobody who submitted it")
+            hand_in = HandIn(path.name, _time(about.get(":created_at")))
+            finds.found += [Found(student, hand_in, {path.name: path}) for student in submitters]
+    for name in told:
+        finds.leave(str(name), f"in {_METADATA}, but not in the folder")
+    return finds
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads plain data; what Ruby marks as an object of its own is read as the plain data that it is made of."""
+
+
+def _plain_data(loader: Any, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node)
+    return loader.construct_scalar(node)
+
+
+_Loader.add_multi_constructor("!", _plain_data)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_bytes(), _Loader)
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise GraderError(f"{display_path(path)} cannot be read: {told}; download the export again") from None
+    if not isinstance(data, dict):
+        raise GraderError(f"{display_path(path)} is not Gradescope's metadata: download the export again")
+    return data
+
+
+def _submitter(person: Mapping[str, Any]) -> Student:
+    name, email, sis = (str(person.get(f":{word}") or "").strip() for word in ("name", "email", "sid"))
+    ids = {"sis": sis} if sis else {}
+    return Student(email or sis or name, name, email, ids)
+
+
+def _time(value: object) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.replace(" UTC", "+00:00"))
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+# Canvas, Moodle, and folders made by hand: all is in the names
+
+
+def _by_names(items: Sequence[Path]) -> _Finds:
+    finds, own = _Finds(), list[Path]()
+    from_site: dict[tuple[str, str], list[tuple[re.Match[str], Path]]] = {}
+    for path in items:
+        if reason := _refusal(path):
+            finds.leave(path.name, reason)
+        elif match := _CANVAS.fullmatch(path.name):
+            from_site.setdefault(("canvas", match["user"]), []).append((match, path))
+        elif match := _MOODLE.fullmatch(path.name):
+            from_site.setdefault(("moodle", match["user"]), []).append((match, path))
+        elif path.suffix.casefold() in (".py", ".toml", ".md"):
+            finds.leave(path.name, "a loose file that no course site named: put each student's files into one folder")
+        else:
+            own.append(path)
+    finds.found += _plain(own)
+    finds.found += [_of_site(site, user, files, finds) for (site, user), files in from_site.items()]
+    return finds
+
+
+def _plain(paths: Sequence[Path]) -> Iterator[Found]:
+    """Named after the student; ``ada-2`` is an attempt of ``ada`` if there is an ``ada`` too."""
+    labels = [path.name if path.is_dir() else path.stem for path in paths]
+    for path, label in zip(paths, labels, strict=True):
+        again = _ATTEMPT.fullmatch(label)
+        is_attempt = again is not None and again["stem"] in labels
+        who = again["stem"] if again and is_attempt else label
+        yield Found(Student(who, who), HandIn(path.name), {path.name: path}, int(again["number"]) if again else 0)
+
+
+def _of_site(site: str, user: str, files: list[tuple[re.Match[str], Path]], finds: _Finds) -> Found:
+    """All files of one student; a file that was handed in again carries a number, and the highest counts."""
+    newest: dict[str, tuple[int, str, Path]] = {}
+    for match, path in sorted(files, key=lambda item: item[1].name):
+        name = match["name"] or path.name
+        again = _ATTEMPT.fullmatch(name) if site == "canvas" else None
+        number, plain = (int(again["number"]), again["stem"] + (again["suffix"] or "")) if again else (0, name)
+        older = newest.get(plain)
+        if older is None or number > older[0]:
+            newest[plain] = (number, plain, path)
+        spare = older[2] if older and newest[plain][2] is path else path if older else None
+        if spare is not None:
+            finds.leave(spare.name, f"an older attempt; {newest[plain][2].name} was taken")
+    taken = {name: path for _, name, path in newest.values()}
+    match, path = files[0]
+    late = any(m.groupdict().get("late") for m, _ in files)
+    label = match["who"]
+    hand_in = HandIn(min(path.name for path in taken.values()), marked_late=late)
+    return Found(Student(f"{label}-{user}", label, ids={site: user}), hand_in, taken)
+
+
+# Whose is it
+
+
+def _assigned(finds: _Finds, roster: Roster | None) -> Intake:
+    """Match submissions to the roster, and take the newest of those that are the same student's."""
+    owned: dict[str, tuple[Student, list[Found]]] = {}
+    strangers: list[Found] = []
+    for item in finds.found:
+        known = roster.find(item.student) if roster else None
+        if known is None:
+            strangers.append(item)
+        else:
+            owned.setdefault(known.key, (known, []))[1].append(item)
+    others = roster.students if roster else ()
+    named = with_unique_keys([*(item.student for item in strangers), *others])
+    unclaimed = list(finds.unclaimed)
+    for item in strangers:
+        student = named[identity(item.student)]
+        owned.setdefault(student.key, (student, []))[1].append(item)
+        if roster is not None:
+            unclaimed.append(Unclaimed(item.hand_in.path, f"not on the roster; graded as {student.key}"))
+    found = []
+    for student, items in owned.values():
+        newest, *older = sorted(items, key=_age, reverse=True)
+        found.append(replace(newest, student=student))
+        unclaimed += [
+            Unclaimed(item.hand_in.path, f"an older attempt; {newest.hand_in.path} was taken") for item in older
+        ]
+    missing = [student for student in others if student.key not in owned]
+    return Intake(
+        tuple(sorted(found, key=lambda item: item.student.key)),
+        tuple(sorted(missing, key=lambda student: student.key)),
+        tuple(sorted(unclaimed, key=lambda item: (item.path, item.reason))),
+    )
+
+
+def _age(item: Found) -> tuple[datetime, int, float, str]:
+    """The newest attempt has the largest: by the site's time, the number in the name, the time of the file."""
+    changed = max((path.stat().st_mtime for path in item.files.values()), default=0.0)
+    return item.hand_in.submitted_at or datetime.min.replace(tzinfo=UTC), item.attempt, changed, item.hand_in.path

@@ -1,0 +1,48 @@
+"""What a result depends on, besides the submission: digests of the rubric, of the checks, and of the reference."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from grader import locations
+from grader.assignment import Assignment
+
+__all__ = ["Keys", "keys_of"]
+
+_NO_MATTER = frozenset({"gradebook", "render", "verify", "terms", "cli.py", "doctor.py", "watch.py", "__pycache__"})
+"""What of the grader no result depends on: it shows results, or proves the grader."""
+
+
+class Keys(NamedTuple):
+    """Digests; a result of other ones is history."""
+
+    rubric: str
+    checks: str
+    reference: str
+
+
+def keys_of(assignment: Assignment) -> Keys:
+    """The keys of everything that is graded now.
+
+    What being late costs is no part of the rubric's: it changes totals, not results.
+    """
+    rubric = assignment.model_dump(mode="json", exclude={"late", "left_out"})
+    told = json.dumps([rubric, sorted(assignment.left_out)], sort_keys=True)
+    root = locations.instructor_folder("reference").parent
+    grader = [path for path in sorted((root / "grader").iterdir()) if path.name not in _NO_MATTER]
+    checks = [*grader, root / "fixtures" / "public", root / "fixtures" / "hidden", root / "student_template"]
+    return Keys(hashlib.sha256(told.encode()).hexdigest(), _digest(checks, root), _digest([root / "reference"], root))
+
+
+def _digest(places: Iterable[Path], root: Path) -> str:
+    digest = hashlib.sha256()
+    for place in places:
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                content = path.read_bytes()
+                digest.update(f"{path.relative_to(root).as_posix()}:{len(content)}:".encode() + content)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""The steps between the versions of the store, one file each in ``versions/``, run by Alembic."""

@@ -1,0 +1,176 @@
+"""Grade a class: judges get what is new or changed, and every result goes into the store as soon as it is there."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from grader import locations
+from grader.assignment import Assignment
+from grader.crew import Crew, Lost
+from grader.errors import GraderError, UnusableSubmission
+from grader.grade import Grader
+from grader.gradebook.grades import Status
+from grader.gradebook.packing import pack
+from grader.gradebook.store import Result
+from grader.submission import Submission, load_files, load_submission
+from grader.worker.sandbox.policy import Policy
+
+__all__ = ["Engine", "Job", "LocalEngine", "Watch", "grade_jobs", "grade_submission", "judge"]
+
+_TICK = 0.5
+_MARGIN = 180.0
+"""Seconds beyond what a submission may take: reading it, measuring accuracies, starting a judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One submission to grade: the digest that names it, and its files by the names that the student gave them."""
+
+    digest: str
+    files: Mapping[str, Path]
+
+    @property
+    def name(self) -> str:
+        """What the summary calls it."""
+        return min(path.name for path in self.files.values())
+
+    def load(self) -> Submission:
+        """Its gradable content; nothing in it says where the class lies.
+
+        Raises:
+            UnusableSubmission: there is none.
+        """
+        paths = list(self.files.values())
+        try:
+            if len(paths) == 1 and list(self.files) == [paths[0].name]:
+                return load_submission(paths[0], locations.pristine())
+            return load_files(self.name, self.files, locations.pristine())
+        except UnusableSubmission as error:
+            raise UnusableSubmission(str(error).replace(f"{paths[0].parent}/", "")) from None
+
+
+class Engine(Protocol):
+    """Where submissions are graded: in processes here, or on a cluster."""
+
+    def grade(self, jobs: Sequence[Job]) -> Iterator[Result | None]:
+        """A result for each job as it ends, and None every now and then."""
+
+    def running(self) -> list[tuple[Job, float]]:
+        """What is being graded, and for how many seconds, as far as that is known."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Watch(Protocol):
+    """Who is told of progress."""
+
+    def begin(self, total: int) -> None:
+        """So many submissions are to be graded."""
+
+    def ended(self, job: Job, result: Result) -> None:
+        """One of them has a result."""
+
+    def tick(self, running: Sequence[tuple[Job, float]]) -> None:
+        """Time has passed."""
+
+
+class LocalEngine:
+    """Judges in processes of this machine; none is started before there is something to grade.
+
+    Args:
+        assignment: the rubric.
+        jobs: how many judges.
+        isolation: None for the whole sandbox, without whose essential layers nothing is graded.
+    """
+
+    def __init__(self, assignment: Assignment, jobs: int, isolation: Policy | None = None) -> None:
+        seconds = assignment.limits.submission_seconds + _MARGIN
+        self._crew: Crew[Job, Result] = Crew(functools.partial(judge, assignment, isolation), jobs, seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._crew.__exit__(*details)
+
+    def running(self) -> list[tuple[Job, float]]:
+        """What is being graded, and for how many seconds."""
+        return self._crew.running()
+
+    def grade(self, jobs: Sequence[Job]) -> Iterator[Result | None]:
+        """A result for each job, as it ends."""
+        for ended in self._crew.run(jobs, _TICK):
+            if ended is None:
+                yield None
+                continue
+            job, done = ended
+            yield fault(job, done.error) if isinstance(done, Lost) else done
+
+
+@contextmanager
+def judge(assignment: Assignment, isolation: Policy | None) -> Iterator[Callable[[Job], Result]]:
+    """What a judge's process does with a job.
+
+    Raises:
+        GraderError: an essential layer of the sandbox is missing, and nobody said that this is all right.
+    """
+    with Grader(assignment, isolation=isolation) as grader:
+        if isolation is None and (lacking := grader.sandbox().lacking()):
+            raise GraderError(
+                f"student code would not be confined: {'; '.join(lacking)}. `grader doctor` says more; "
+                "--isolation none grades all the same, with your rights"
+            )
+        yield lambda job: grade_submission(grader, job.digest, job.load)
+
+
+def grade_submission(grader: Grader, digest: str, load: Callable[[], Submission]) -> Result:
+    """Grade one submission of a class."""
+    started = time.perf_counter()
+    try:
+        submission = load()
+    except UnusableSubmission as error:
+        return Result(digest, Status.UNUSABLE, time.perf_counter() - started, str(error))
+    report = grader.grade(submission)
+    status = Status.FAULT if report.has_error() else Status.GRADED
+    message = next((c.message for p in report.parts for c in p.checks if c.outcome == "error"), "")
+    return Result(digest, status, time.perf_counter() - started, message, pack(report))
+
+
+def fault(job: Job, error: Exception) -> Result:
+    """The result of a job that came to nothing: a fault of the grader."""
+    return Result(job.digest, Status.FAULT, 0.0, str(error))
+
+
+def grade_jobs(engine: Engine, jobs: Sequence[Job], save: Callable[[Result], None], watch: Watch) -> None:
+    """Grade all jobs and save each result; what fails by a fault of the grader is tried once more."""
+    by_digest = {job.digest: job for job in jobs}
+    watch.begin(len(jobs))
+    faulty: list[Job] = []
+
+    def keep(result: Result) -> None:
+        save(result)
+        watch.ended(by_digest[result.digest], result)
+
+    for result in engine.grade(jobs):
+        if result is None:
+            watch.tick(engine.running())
+        elif result.status is Status.FAULT:
+            faulty.append(by_digest[result.digest])
+        else:
+            keep(result)
+    for result in engine.grade(faulty):
+        if result is None:
+            watch.tick(engine.running())
+        else:
+            keep(result)
