@@ -90,9 +90,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise GraderError(f"{path} is not a CSV: {error}") from None
 
 
-def _score(
-    row: Mapping[str, str], assignment: Assignment, students: set[str]
-) -> tuple[str, str, ManualScore | None]:
+def _score(row: Mapping[str, str], assignment: Assignment, students: set[str]) -> tuple[str, str, ManualScore | None]:
     student, name, points = (row[column].strip() for column in ("student", "part", "points"))
     if student not in students:
         raise ValueError(f"there is no student {student!r}")
