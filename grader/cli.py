@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from grader.assignment import Assignment
     from grader.grade import Grader
     from grader.report import Report
+    from grader.worker.sandbox.policy import Policy
 
 __all__ = ["main"]
 
@@ -41,6 +43,21 @@ app.add_typer(template_app, name="template")
 app.add_typer(fixtures_app, name="fixtures")
 app.add_typer(kit_app, name="kit")
 app.add_typer(mistakes_app, name="mistakes")
+
+
+class Isolation(StrEnum):
+    """How much of the sandbox a class is graded in."""
+
+    FULL = "full"
+    NONE = "none"
+
+    @property
+    def policy(self) -> Policy | None:
+        """What the grader is told; None is the whole sandbox."""
+        from grader.worker.sandbox.policy import Policy
+
+        return Policy.none() if self is Isolation.NONE else None
+
 
 BELOW_MINIMUM, UNUSABLE, GRADER_FAULT = 1, 2, 3
 
@@ -261,6 +278,45 @@ def mutants(
     print_survey(found, console)
     if not found.clean:
         raise typer.Exit(1)
+
+
+@app.command()
+def batch(
+    folder: Annotated[Path, typer.Argument(help="What the course site handed out, unpacked.")],
+    out: Annotated[Path, typer.Option(help="Where gradebook, pages and exports go.")],
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Judges side by side; one for each core if not given.")
+    ] = None,
+    roster: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV with the students of the class.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="A PostgreSQL database in place of a file in --out.")
+    ] = None,
+    isolation: Annotated[
+        Isolation, typer.Option(help="The whole sandbox, or none: with your rights.")
+    ] = Isolation.FULL,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Grade a class; a second run grades only what changed. Exit 3 if the grader itself failed for somebody."""
+    from rich.console import Console
+
+    from grader.gradebook.batch import grade_class, open_store
+    from grader.gradebook.progress import ConsoleWatch
+    from grader.gradebook.roster import read_roster
+    from grader.gradebook.run import LocalEngine
+
+    rubric, console = _assignment(assignment), Console()
+    students = read_roster(roster) if roster else None
+    engine = LocalEngine(rubric, jobs or os.cpu_count() or 1, isolation.policy)
+    with open_store(out, store) as opened:
+        watch = ConsoleWatch(console)
+        try:
+            graded = grade_class(folder, opened, rubric, engine, watch, students)
+        except KeyboardInterrupt:
+            print("grader: interrupted; the next run goes on from here", file=sys.stderr)
+            raise
+        finally:
+            watch.end()
+        print(graded)
 
 
 @app.command()

@@ -124,5 +124,7 @@ def _complaint(error: BaseException, first: int) -> str:
         return f"it starts with {listed([f'%%{error}'])}"
     if isinstance(error, SyntaxError) and error.lineno:
         text = (error.text or "").strip()
-        return f"line {first + error.lineno - 1} is not valid Python ({error.msg}{': ' if text else ''}{listed([text])})"
+        return (
+            f"line {first + error.lineno - 1} is not valid Python ({error.msg}{': ' if text else ''}{listed([text])})"
+        )
     return "its code is nested too deeply or holds characters that Python does not accept"

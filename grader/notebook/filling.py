@@ -94,9 +94,7 @@ def _told(name: str, taken: Mapping[str, str], source: str) -> Iterator[str]:
         yield f"In {name}, names were taken for the right ones: {listed(renamed)}."
 
 
-def _wanted(
-    code: str, base: bytes, template: bytes, untouched: bool, newer: AbstractSet[str]
-) -> dict[str, str]:
+def _wanted(code: str, base: bytes, template: bytes, untouched: bool, newer: AbstractSet[str]) -> dict[str, str]:
     """The definitions of ``code`` that ``base`` needs and that are further on than the template's stubs.
 
     Each with the name that it has in ``code``.

@@ -1,0 +1,223 @@
+"""Every layout that course sites hand out, and everything odd that lies in it."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from grader.errors import GraderError
+from grader.gradebook.grades import Student
+from grader.gradebook.intake import Intake, take_in
+from grader.gradebook.roster import Roster, identity, read_roster, with_unique_keys
+
+
+def _write(folder: Path, *paths: str, content: str = "x = 1\n") -> Path:
+    for path in paths:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content)
+    return folder
+
+
+def _zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("FP_layers.py", "x = 1\n")
+
+
+def _taken(intake: Intake) -> dict[str, str]:
+    return {found.student.key: found.hand_in.path for found in intake.found}
+
+
+def _left(intake: Intake) -> dict[str, str]:
+    return {item.path: item.reason for item in intake.unclaimed}
+
+
+def test_directories_zips_and_notebooks_are_named_after_students(tmp_path: Path) -> None:
+    _write(tmp_path, "ada/FP_layers.py", "grace.ipynb", ".DS_Store", "__MACOSX/x", "notes.txt", "FP_layers.py")
+    _zip(tmp_path / "alan.zip")
+    intake = take_in(tmp_path)
+    assert _taken(intake) == {"ada": "ada", "alan": "alan.zip", "grace": "grace.ipynb"}
+    assert _left(intake).keys() == {"notes.txt", "FP_layers.py"}
+    assert "put each student's files into one folder" in _left(intake)["FP_layers.py"]
+
+
+def test_a_link_out_of_the_folder_is_listed_and_not_followed(tmp_path: Path) -> None:
+    secret = _write(tmp_path / "elsewhere", "FP_layers.py")
+    folder = _write(tmp_path / "class", "ada/FP_layers.py")
+    os.symlink(secret, folder / "eve")
+    os.mkfifo(folder / "pipe.zip")
+    intake = take_in(folder)
+    assert _taken(intake) == {"ada": "ada"}
+    assert _left(intake) == {"eve": "a link, which is not followed", "pipe.zip": "neither a file nor a folder"}
+
+
+def test_a_numbered_attempt_counts_where_there_is_a_first(tmp_path: Path) -> None:
+    _write(tmp_path, "ada/FP_layers.py", "ada-2/FP_layers.py", "ada-10/FP_layers.py", "group-1/FP_layers.py")
+    intake = take_in(tmp_path)
+    assert _taken(intake) == {"ada": "ada-10", "group-1": "group-1"}
+    assert _left(intake) == dict.fromkeys(("ada", "ada-2"), "an older attempt; ada-10 was taken")
+
+
+GRADESCOPE = """
+---
+submission_11:
+  :submitters:
+  - :name: Ada Lovelace
+    :sid: '0042'
+    :email: ada@school.edu
+  - :name: Charles Babbage
+    :email: charles@school.edu
+  :created_at: 2026-11-20 10:00:00.123456000 Z
+  :score: 3.0
+  :results: !ruby/hash:ActiveSupport::HashWithIndifferentAccess
+    tests: []
+submission_12:
+  :submitters:
+  - :name: Ada Lovelace
+    :sid: '0042'
+    :email: ada@school.edu
+  :created_at: 2026-11-21 10:00:00 +0100
+submission_13:
+  :submitters: []
+submission_14:
+  :submitters:
+  - :name: Lost
+    :email: lost@school.edu
+"""
+
+
+def test_gradescopes_export(tmp_path: Path) -> None:
+    _write(tmp_path, *(f"submission_{n}/FP_layers.py" for n in (11, 12, 13, 99)))
+    (tmp_path / "submission_metadata.yml").write_text(GRADESCOPE)
+    intake = take_in(tmp_path)
+    assert _taken(intake) == {"ada@school.edu": "submission_12", "charles@school.edu": "submission_11"}
+    ada, charles = intake.found
+    assert ada.hand_in.submitted_at == datetime(2026, 11, 21, 9, tzinfo=UTC)
+    assert charles.hand_in.submitted_at == datetime(2026, 11, 20, 10, 0, 0, 123456, UTC)
+    assert ada.student.ids == {"sis": "0042"} and ada.student.name == "Ada Lovelace"
+    assert _left(intake) == {
+        "submission_11": "an older attempt; submission_12 was taken",
+        "submission_13": "submission_metadata.yml names nobody who submitted it",
+        "submission_14": "in submission_metadata.yml, but not in the folder",
+        "submission_99": "not in submission_metadata.yml",
+    }
+
+
+@pytest.mark.parametrize("text", ["- 1\n", "a: [", "!!python/object/apply:os.system ['true']", "\x00"])
+def test_damaged_metadata_is_one_sentence(tmp_path: Path, text: str) -> None:
+    _write(tmp_path, "submission_1/FP_layers.py")
+    (tmp_path / "submission_metadata.yml").write_text(text)
+    with pytest.raises(GraderError, match=r"submission_metadata\.yml .*download the export again"):
+        take_in(tmp_path)
+
+
+def test_canvas_names(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        "lovelaceada_4711_100001_hw4.ipynb",
+        "lovelaceada_4711_100002_answers.toml",
+        "lovelaceada_4711_100005_hw4-2.ipynb",
+        "hoppergrace_LATE_4712_100003_FP_layers.py",
+        "stranger.pdf",
+    )
+    intake = take_in(tmp_path)
+    assert _taken(intake) == {
+        "hoppergrace-4712": "hoppergrace_LATE_4712_100003_FP_layers.py",
+        "lovelaceada-4711": "lovelaceada_4711_100002_answers.toml",
+    }
+    grace, ada = intake.found
+    assert grace.hand_in.marked_late and not ada.hand_in.marked_late
+    assert ada.files.keys() == {"answers.toml", "hw4.ipynb"}
+    assert ada.files["hw4.ipynb"].name == "lovelaceada_4711_100005_hw4-2.ipynb"
+    assert ada.student.ids == {"canvas": "4711"}
+    assert _left(intake).keys() == {"stranger.pdf", "lovelaceada_4711_100001_hw4.ipynb"}
+
+
+def test_moodle_names(tmp_path: Path) -> None:
+    _write(tmp_path, "Ada Lovelace_77_assignsubmission_file/FP_layers.py", "Alan T_78_assignsubmission_file_hw4.ipynb")
+    intake = take_in(tmp_path)
+    assert {found.student.ids["moodle"] for found in intake.found} == {"77", "78"}
+    assert intake.found[1].files.keys() == {"hw4.ipynb"}
+
+
+ROSTER = "First Name,Last Name,SID,Email,Role\nAda,Lovelace,0042,ada@school.edu,Student\n" + (
+    "Grace,Hopper,0043,grace@school.edu,\nTea,Cher,1,tea@school.edu,Instructor\nJosé,Núñez,0044,jose@school.edu,student\n"
+)
+
+
+def _roster(tmp_path: Path, text: str = ROSTER) -> Roster:
+    (tmp_path / "roster.csv").write_text(text, encoding="utf-8-sig")
+    return read_roster(tmp_path / "roster.csv")
+
+
+def test_a_roster_claims_what_it_can_and_drops_nothing(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "class", "lovelaceada/FP_layers.py", "0043/FP_layers.py", "eve/FP_layers.py")
+    intake = take_in(folder, _roster(tmp_path))
+    assert _taken(intake) == {"ada@school.edu": "lovelaceada", "eve": "eve", "grace@school.edu": "0043"}
+    assert [student.key for student in intake.missing] == ["jose@school.edu"]
+    assert _left(intake) == {"eve": "not on the roster; graded as eve"}
+
+
+@pytest.mark.parametrize("name", ["jose", "José Núñez", "nunezjose", "JOSE@school.edu", "0044"])
+def test_a_student_is_found_by_any_of_their_names(tmp_path: Path, name: str) -> None:
+    known = _roster(tmp_path).find(Student(name, name))
+    assert known is not None and known.key == "jose@school.edu"
+
+
+def test_two_who_could_be_meant_are_nobody(tmp_path: Path) -> None:
+    roster = _roster(tmp_path, "Name,Email\nAda Lovelace,a1@x.edu\nAda Lovelace,a2@x.edu\n")
+    assert roster.find(Student("adalovelace", "adalovelace")) is None
+
+
+def test_canvas_gradebook_is_a_roster(tmp_path: Path) -> None:
+    text = 'Student,ID,SIS User ID,SIS Login ID,Section,HW (1)\n    Points Possible,,,,,100\n"Lovelace, Ada",4711,s1,ada,A,\n'
+    roster = _roster(tmp_path, text)
+    known = roster.find(Student("whoever", ids={"canvas": "4711"}))
+    assert known is not None and known.key == "ada" and known.ids["section"] == "A"
+    assert len(roster.students) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a,b\n1,2\n", "has no column"), ("Name\n", "names no student"), ("", "has no column"), ('Name\n"x', "not a CSV")],
+)
+def test_a_bad_roster_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(GraderError, match=said):
+        _roster(tmp_path, text)
+
+
+def test_keys_are_safe_and_differ_even_where_case_does_not_count() -> None:
+    people = [Student(name) for name in ("Ada", "ada", "李明", "王芳", "../../etc/passwd", "a b", "x" * 300, "Müller")]
+    keys = [student.key for student in with_unique_keys(people).values()]
+    assert len({key.casefold() for key in keys}) == len(people)
+    assert all(
+        key and set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-") for key in keys
+    )
+    assert all(len(key) < 80 and not key.startswith(".") for key in keys)
+    assert with_unique_keys([Student("Ada")])[identity(Student("Ada"))].key == "Ada"
+
+
+@pytest.mark.parametrize("name", ["missing", "file.txt"])
+def test_no_folder_is_one_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(GraderError, match=r"cannot be read|is no folder"):
+        take_in(tmp_path / name)
+
+
+def test_one_submission_is_no_class(tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match="holds no submission"):
+        take_in(_write(tmp_path, "FP_layers.py", "lab2_pruning.py"))
+
+
+def test_the_digest_tells_changes_that_can_matter(tmp_path: Path) -> None:
+    folder = _write(tmp_path, "ada/FP_layers.py", "bob/FP_layers.py", "eve/FP_layers.py", "eve/data/cat.png")
+    ada, bob, eve = (found.digest for found in take_in(folder).found)
+    assert ada == bob != eve
+    (folder / "eve/data/cat.png").write_text("another picture")
+    assert take_in(folder).found[2].digest == eve
+    (folder / "bob/FP_layers.py").write_text("x = 2\n")
+    assert take_in(folder).found[1].digest != bob
