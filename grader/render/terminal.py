@@ -16,6 +16,7 @@ from grader.render.view import (
     automatic_score,
     bonus_points,
     clean,
+    clip,
     findings,
     format_points,
     is_failed_note,
@@ -27,7 +28,6 @@ from grader.report import CheckReport, ManualItem, Outcome, PartReport, Report
 
 __all__ = ["print_report", "print_summary"]
 
-_MESSAGE_LINES = 20
 _WIDE = 100
 """Columns from which a summary has room for whole names; on fewer they are cut to fit on their line."""
 _SHORTEST_NAME = 12
@@ -159,7 +159,7 @@ def _print_finding(group: list[CheckReport], pen: Pen) -> None:
     first = group[0]
     together = len(group) > 1 and bool(first.message)
     if together:
-        pen.line(_clip(first.message), indent=2)
+        pen.line(clip(first.message), indent=2)
     if together and not any(check.expected or check.received for check in group):
         titles = "; ".join(check.title.rstrip(".") for check in group)
         pen.line(f"✗ {len(group)} checks: {titles}{_suffix(first)}", "red", indent=4)
@@ -173,19 +173,19 @@ def _print_finding(group: list[CheckReport], pen: Pen) -> None:
 
 def _print_message(message: str, pen: Pen) -> None:
     if message:
-        pen.line(_clip(message), indent=4)
+        pen.line(clip(message), indent=4)
 
 
 def _print_values(check: CheckReport, pen: Pen) -> None:
     for label, value in (("expected", check.expected), ("received", check.received)):
         if value is not None:
-            pen.print(pen.text(f"{label}  ", "dim"), pen.text(_clip(value)), indent=6)
+            pen.print(pen.text(f"{label}  ", "dim"), pen.text(clip(value)), indent=6)
 
 
 def _print_help(check: CheckReport, pen: Pen) -> None:
     for label, value in (("Why: ", check.diagnosis), ("Advice: ", check.advice)):
         if value:
-            pen.print(pen.text(label, "bold cyan"), pen.text(_clip(value)), indent=4)
+            pen.print(pen.text(label, "bold cyan"), pen.text(clip(value)), indent=4)
 
 
 def _print_notes(report: Report, pen: Pen) -> None:
@@ -261,14 +261,3 @@ def _suffix(check: CheckReport) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _clip(text: str) -> str:
-    lines = clean(text).strip("\n").split("\n")
-    kept = [_shorten(line) for line in lines[:_MESSAGE_LINES]]
-    return "\n".join(kept if len(lines) <= _MESSAGE_LINES else [*kept, "..."])
-
-
-def _shorten(line: str, limit: int = 600) -> str:
-    """The line itself, or its start where it is longer than ``limit`` characters."""
-    return line if len(line) <= limit else line[:limit] + " ..."

@@ -13,6 +13,7 @@ __all__ = [
     "automatic_score",
     "bonus_points",
     "clean",
+    "clip",
     "findings",
     "format_points",
     "is_failed_note",
@@ -23,6 +24,9 @@ __all__ = [
 
 LABS = ("Problem 1", "Lab 1", "Lab 2", "Lab 3", "Bonus")
 """Every group of parts, in the assignment's order."""
+
+_MESSAGE_LINES = 20
+_LINE_LENGTH = 600
 
 # OSC, DCS and their like run to a terminator; CSI and two-byte sequences have a fixed grammar.
 _ESCAPE_SEQUENCE = re.compile(
@@ -35,6 +39,13 @@ def clean(text: str) -> str:
     text = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
     text = re.sub("[\r\v\f\x85\u2028\u2029]", "\n", text).replace("\t", "    ")
     return "".join(c for c in text if c == "\n" or not unicodedata.category(c).startswith("C"))
+
+
+def clip(text: str) -> str:
+    """A message that is safe and no longer than a person reads: a submission may say anything."""
+    lines = clean(text).strip("\n").split("\n")
+    kept = [line if len(line) <= _LINE_LENGTH else line[:_LINE_LENGTH] + " ..." for line in lines[:_MESSAGE_LINES]]
+    return "\n".join(kept if len(lines) <= _MESSAGE_LINES else [*kept, "..."])
 
 
 def format_points(points: float) -> str:
