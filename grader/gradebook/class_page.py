@@ -74,6 +74,7 @@ class _Matter:
 
     sentence: str
     people: list[_Person]
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def _facts(statistics: Statistics, assignment: Assignment) -> Iterator[_Fact]:
     yield _Fact("Students", str(statistics.students), ", ".join([f"{counts[Status.GRADED]} graded", *said]))
     if totals:
         yield _Fact("Median", format_points(totals.median), f"of {format_points(assignment.total)} points")
-        yield _Fact("Mean", format_points(totals.mean), f"of {_counted(totals.count, 'total')}, some still provisional")
+        final = ", not all final" if statistics.waiting.count else ""
+        yield _Fact("Mean", format_points(totals.mean), f"of {_counted(totals.count, 'total')}{final}")
     if statistics.waiting.count:
         yield _Fact("To grade by hand", str(statistics.waiting_answers), f"answers of {statistics.waiting.count}")
     if statistics.late.count:
@@ -154,17 +156,18 @@ def _mistake(figures: DiagnosisFigures) -> _Mistake:
 
 def _matters(statistics: Statistics) -> Iterator[_Matter]:
     if (late := statistics.late).count:
-        yield _Matter(f"{_counted(late.count, 'student')} handed in late{_first(late)}.", _people(late))
+        yield _matter(f"{_counted(late.count, 'student')} handed in late:", late)
     if (waiting := statistics.waiting).count:
-        sentence = f"{_counted(statistics.waiting_answers, 'written answer')} of {_counted(waiting.count, 'student')}"
-        yield _Matter(f"{sentence} still to be graded by hand{_first(waiting)}.", _people(waiting))
+        answers, students = _counted(statistics.waiting_answers, "answer"), _counted(waiting.count, "student")
+        yield _matter(f"{answers} of {students} still to be graded by hand:", waiting)
     if (median := statistics.median_seconds()) is not None:
         slowest = [_person(student, f"{seconds:.1f} s") for student, seconds in statistics.slowest()]
         yield _Matter(f"Grading one submission took {median:.1f} s in the median. The slowest:", slowest)
 
 
-def _first(group: Group) -> str:
-    return f"; the first {len(group.first)} are" if group.count > len(group.first) else ""
+def _matter(sentence: str, group: Group) -> _Matter:
+    people = _people(group)
+    return _Matter(sentence, people, group.count - len(people))
 
 
 def _people(group: Group) -> list[_Person]:

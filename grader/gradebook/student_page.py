@@ -62,6 +62,11 @@ class _View:
     alert: _Alert | None
     hand_graded: list[_HandGraded]
 
+    @property
+    def comments(self) -> list[_HandGraded]:
+        """What the person who graded had to say."""
+        return [item for item in self.hand_graded if item.comment]
+
 
 def student_page(grade: Grade, total: Total, assignment: Assignment) -> str:
     """The whole page, self-contained; of a submission without a report it says why there is none."""
