@@ -35,6 +35,7 @@ LAYERS = {
     "grade": {"assignment", "authoring", "cases", "diagnosis", "errors", "locations", "memory", "oracle", "report",
               "run_checks", "session", "submission", "worker", "written"},
     "render": {"report"},
+    "gradebook": {"assignment", "cases", "errors", "grade", "locations", "render", "report", "submission", "worker"},
     "watch": set(),
     "catalogue": {"errors"},
     "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "locations", "memory", "oracle",
