@@ -35,7 +35,6 @@ LAYERS = {
     "grade": {"assignment", "authoring", "cases", "diagnosis", "errors", "locations", "memory", "oracle", "report",
               "run_checks", "session", "submission", "worker", "written"},
     "render": {"report"},
-    "gradebook": {"assignment", "cases", "errors", "grade", "locations", "render", "report", "submission", "worker"},
     "watch": set(),
     "catalogue": {"errors"},
     "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "locations", "memory", "oracle",
@@ -45,8 +44,8 @@ LAYERS = {
                   "worker"},
     "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
                "render", "report", "run_checks", "submission"},
-    "cli": {"assignment", "authoring", "doctor", "errors", "grade", "locations", "render", "report", "submission",
-            "verify", "watch", "worker"},
+    "cli": {"assignment", "authoring", "doctor", "errors", "grade", "gradebook", "locations", "render", "report",
+            "submission", "verify", "watch", "worker"},
 }  # fmt: skip
 
 
