@@ -5,7 +5,10 @@ What single malformed messages do is in ``tests/worker/test_wire.py``; here whol
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -14,7 +17,7 @@ from grader.assignment import Assignment
 from grader.grade import Grader
 from grader.report import Outcome, Report
 from grader.submission import Submission
-from tests.conftest import checks_of
+from tests.conftest import ROOT, checks_of
 
 LAB1 = "lab1_sparse_optimization"
 
@@ -188,3 +191,23 @@ def test_answers_before_their_questions_earn_nothing(impatient: Grader, referenc
     report = impatient.grade(Submission("hostile", files, ()), ["1a", "1b"])
     assert report.score == 0
     assert _outcomes(report) <= {Outcome.FAILED, Outcome.SKIPPED, Outcome.TIMEOUT}
+
+
+def test_nothing_in_the_judge_unpickles() -> None:
+    """Neither an answer nor a checkpoint can bring code with it, as long as nobody reads one that way."""
+    readers = re.compile(r"\b(pickle|joblib|dill|shelve|marshal)\b|\btorch\.load\b|allow_pickle=True|\.recv\(\)")
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in (ROOT / "grader").rglob("*.py")
+        if (match := readers.search(_code_of(path)))
+    }
+    assert found == {}
+
+
+def _code_of(path: Path) -> str:
+    """A module without its docstrings and comments."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value.value = ""
+    return ast.unparse(tree)
