@@ -449,7 +449,8 @@ def test_code_in_other_markdown_is_no_submission(tmp_path: Path, text: str) -> N
 
 def test_a_right_import_is_left_as_it_is(tmp_path: Path) -> None:
     """What is guarded is only what is missing, on its own line."""
-    source = f"import os, absent_one, sys\nimport json; import absent_two\nfrom absent_three import (\n    a,\n)\n{CODE[LAB1]}"
+    imports = "import os, absent_one, sys\nimport json; import absent_two\nfrom absent_three import (\n    a,\n)\n"
+    source = imports + CODE[LAB1]
     (tmp_path / LAB1).write_text(source)
     found = load_submission(tmp_path, locations.pristine())
     before, after = source.split("\n"), found.files[LAB1].decode().split("\n")
@@ -457,7 +458,9 @@ def test_a_right_import_is_left_as_it_is(tmp_path: Path) -> None:
     assert after[0].endswith("import os, sys, absent_one")
 
 
-@pytest.mark.parametrize("name", ["conftest.py", "json.py", "torch.py", "sitecustomize.py", "grader.py", "tqdm.py"])
+@pytest.mark.parametrize(
+    "name", ["conftest.py", "json.py", "torch.py", "matplotlib.py", "sitecustomize.py", "grader.py", "tqdm.py"]
+)
 def test_modules_that_would_replace_others_do_not_come_along(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x = 1\n")
     (tmp_path / LAB1).write_text(f"import {name.removesuffix('.py')}\n{CODE[LAB1]}")
