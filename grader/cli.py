@@ -302,9 +302,12 @@ def batch(
     from rich.console import Console
 
     from grader.gradebook.batch import grade_class, open_store
+    from grader.gradebook.grades import Status
+    from grader.gradebook.pages import write_pages
     from grader.gradebook.progress import ConsoleWatch
     from grader.gradebook.roster import read_roster
     from grader.gradebook.run import LocalEngine
+    from grader.gradebook.summary import print_class
 
     rubric, console = _assignment(assignment), Console()
     students = read_roster(roster) if roster else None
@@ -318,7 +321,13 @@ def batch(
             raise
         finally:
             watch.end()
-        print(graded)
+        book = opened.book(rubric, graded.keys, curves=True)
+        statistics = write_pages(book, out / "pages")
+        print_class(statistics, book.unclaimed(), console)
+    told = f"{graded.graded} graded now, {graded.kept} as before. Pages: {out / 'pages' / 'index.html'}"
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
+    if statistics.counts[Status.FAULT]:
+        raise typer.Exit(GRADER_FAULT)
 
 
 @app.command()

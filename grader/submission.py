@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from grader.collecting import MAX_FILE, Search, is_helper
 from grader.entries import Entry, directory_entries, display_path, file_entry, note, zip_entries
 from grader.errors import InternalError, UnusableSubmission
-from grader.notebook import Extraction, extract, fill, listed, same_text, unfinished
+from grader.notebook import listed, same_text
 
 __all__ = ["EDITABLE", "PROVIDED", "Submission", "load_files", "load_submission", "stage"]
 
@@ -21,14 +22,12 @@ EDITABLE = (
     "FP_layers.py",
     "lab3_quantization.py",
 )
-"""What students write; everything else that they hand in is ignored."""
+"""What students write; of everything else that they hand in, only functions that these lack and modules that they
+import are taken."""
 PROVIDED = ("resnet20.py", "train_util.py")
 """What every submission gets from the pristine copy."""
 
-_MIB = 2**20
-_MAX_FILE = 2 * _MIB
-_MAX_NOTEBOOK = 32 * _MIB
-_MAX_NOTEBOOKS = 8
+_NOTEBOOKS = (".ipynb", ".md")
 
 _COPY_MARK = re.compile(r"(?: ?\(\d+\)|-\d+| - copy| copy)(?=\.[a-z]+$)")
 """What browsers, file managers and course sites put into the name of a second copy."""
@@ -37,7 +36,7 @@ _NAMES = listed(EDITABLE)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What is graded of one submission: the editable files that were found, and notes to the student."""
+    """What is graded of one submission: the editable files, the modules that they import, and notes."""
 
     name: str
     files: Mapping[str, bytes]
@@ -45,7 +44,7 @@ class Submission:
 
 
 def load_submission(path: Path, pristine: Path) -> Submission:
-    """The gradable content of a directory, a .zip, an .ipynb or one editable file.
+    """The gradable content of a directory, a .zip, an .ipynb, a Markdown notebook or a .py file.
 
     ``pristine`` is the directory of the template, which says what a notebook has to define for which file.
     Raises UnusableSubmission where nothing can be graded.
@@ -72,11 +71,15 @@ def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submissi
 
 def _loaded(name: str, path: Path, entries: list[Entry], notes: list[str], pristine: Path) -> Submission:
     templates = {name: _pristine_file(pristine, name) for name in (*EDITABLE, *PROVIDED)}
-    files = _take_files(entries, templates, notes)
-    _take_notebooks(entries, files, templates, notes)
+    files, others, changed = _take_files(entries, templates, notes)
+    notebooks = sorted((e for e in entries if e.name.casefold().endswith(_NOTEBOOKS)), key=_order)
+    search = Search(files, templates, notes, fatal=len(entries) == 1)
+    search.complete(notebooks, [*others, *changed])
     if not files:
         raise UnusableSubmission(_nothing(path, entries, notes))
-    return Submission(name, {name: files[name] for name in EDITABLE if name in files}, tuple(notes))
+    notes += note(f"Not taken, since only {_NAMES} are graded", search.unused(others))
+    order = [*EDITABLE, *sorted(files.keys() - set(EDITABLE))]
+    return Submission(name, {name: files[name] for name in order if name in files}, tuple(notes))
 
 
 def stage(submission: Submission, pristine: Path, into: Path) -> tuple[str, ...]:
@@ -85,9 +88,9 @@ def stage(submission: Submission, pristine: Path, into: Path) -> tuple[str, ...]
         raise InternalError(f"{into} is not empty: a submission is staged in a directory of its own.")
     for name in PROVIDED:
         (into / name).write_bytes(_pristine_file(pristine, name))
-    for name in EDITABLE:
-        if name in submission.files:
-            (into / name).write_bytes(submission.files[name])
+    for name, content in submission.files.items():
+        if name in EDITABLE or is_helper(name):
+            (into / name).write_bytes(content)
     missing = [name for name in EDITABLE if name not in submission.files]
     return (f"Not in the submission: {listed(missing)}.",) if missing else ()
 
@@ -126,7 +129,7 @@ def _entries(path: Path) -> tuple[list[Entry], list[str]]:
     kind = path.suffix.casefold() if stat.S_ISREG(mode) else "special"
     if kind == ".zip":
         return zip_entries(path, wanted=_NAMES)
-    if kind == "special" or (kind != ".ipynb" and _canonical(path.name) not in EDITABLE):
+    if kind == "special" or (kind not in (*_NOTEBOOKS, ".py") and _canonical(path.name) not in EDITABLE):
         raise UnusableSubmission(f"{shown} cannot be graded: hand in a directory, .zip, .ipynb or {_NAMES}.")
     return [file_entry(path.name, path)], []
 
@@ -142,27 +145,31 @@ def _canonical(name: str) -> str | None:
     return known.get(re.sub("[- ]", "_", plain))
 
 
-def _take_files(entries: list[Entry], templates: Mapping[str, bytes], notes: list[str]) -> dict[str, bytes]:
-    """The editable files, each from its exactly named and then its shallowest copy."""
+def _take_files(
+    entries: list[Entry], templates: Mapping[str, bytes], notes: list[str]
+) -> tuple[dict[str, bytes], list[Entry], list[Entry]]:
+    """The editable files, each from its exactly named and then its shallowest copy; other scripts; changed provided
+    files.
+    """
     copies: dict[str, list[Entry]] = {}
-    others: list[str] = []
+    others: list[Entry] = []
     for entry in sorted(entries, key=_order):
         name = _canonical(entry.name)
         if name:
             copies.setdefault(name, []).append(entry)
         elif entry.name.endswith(".py"):
-            others.append(entry.path)
+            others.append(entry)
     chosen = {name: min(found, key=lambda e: (e.name != name, *_order(e))) for name, found in copies.items()}
     spare = [e.path for name, found in copies.items() if name in EDITABLE for e in found if e is not chosen[name]]
     renamed = [f"{e.path} as {name}" for name, e in chosen.items() if name in EDITABLE and e.name != name]
-    changed = [e.path for name, e in chosen.items() if name in PROVIDED and _differs(e, templates[name])]
+    changed = [e for name, e in chosen.items() if name in PROVIDED and _differs(e, templates[name])]
     notes += [
         *note("Taken under the name that is graded", renamed),
         *note("Other copies were not taken", spare),
-        *note("Replaced by the provided version", changed),
-        *note(f"Not taken, since only {_NAMES} are graded", others),
+        *note("Replaced by the provided version", [e.path for e in changed]),
     ]
-    return _read({name: entry for name, entry in chosen.items() if name in EDITABLE}, len(entries) == 1, notes)
+    files = _read({name: entry for name, entry in chosen.items() if name in EDITABLE}, len(entries) == 1, notes)
+    return files, others, changed
 
 
 def _read(chosen: Mapping[str, Entry], is_all: bool, notes: list[str]) -> dict[str, bytes]:
@@ -170,7 +177,7 @@ def _read(chosen: Mapping[str, Entry], is_all: bool, notes: list[str]) -> dict[s
     files = {}
     for name, entry in chosen.items():
         try:
-            files[name] = entry.read(_MAX_FILE)
+            files[name] = entry.read(MAX_FILE)
         except UnusableSubmission as error:
             if is_all:
                 raise
@@ -180,38 +187,6 @@ def _read(chosen: Mapping[str, Entry], is_all: bool, notes: list[str]) -> dict[s
 
 def _differs(entry: Entry, template: bytes) -> bool:
     try:
-        return not same_text(entry.read(_MAX_FILE), template)
+        return not same_text(entry.read(MAX_FILE), template)
     except UnusableSubmission:
         return True
-
-
-def _take_notebooks(
-    entries: list[Entry], files: dict[str, bytes], templates: Mapping[str, bytes], notes: list[str]
-) -> None:
-    """Fill in from the notebooks what the files lack; one that cannot be read is fatal only if it is all."""
-    notebooks = sorted((e for e in entries if e.name.casefold().endswith(".ipynb")), key=_order)
-    for entry in notebooks[:_MAX_NOTEBOOKS]:
-        try:
-            extraction = extract(entry.read(_MAX_NOTEBOOK), entry.path)
-        except UnusableSubmission as error:
-            if len(entries) == 1:
-                raise
-            notes.append(str(error))
-        else:
-            _fill_all(files, extraction, templates, notes)
-    notes += note("Too many notebooks, these were not read", [e.path for e in notebooks[_MAX_NOTEBOOKS:]])
-
-
-def _fill_all(
-    files: dict[str, bytes], extraction: Extraction, templates: Mapping[str, bytes], notes: list[str]
-) -> None:
-    labs = [name for name in EDITABLE if name.endswith(".py")]
-    if any(name not in files or unfinished(files[name], templates[name]) for name in labs):
-        notes += extraction.notes  # of no interest where the files are complete without the notebook
-    for name in EDITABLE:
-        content, new_notes = fill(name, files.get(name), extraction, templates)
-        notes += new_notes
-        if content is not None:
-            files[name] = content
-    others = [name for name in extraction.files if name.endswith(".py") and name not in templates]
-    notes += note(f"Not taken from {extraction.name}, since only {_NAMES} are graded", others)

@@ -23,7 +23,8 @@ LAYERS = {
     "written": {"assignment", "report"},
     "notebook": {"errors"},
     "entries": {"errors", "notebook"},
-    "submission": {"entries", "errors", "notebook"},
+    "collecting": {"entries", "errors", "notebook"},
+    "submission": {"collecting", "entries", "errors", "notebook"},
     "session": {"assignment", "cases", "errors", "worker", "written"},
     "checks": {"cases", "errors", "session"},
     "run_checks": {"assignment", "errors", "report", "session", "checks"},
@@ -43,8 +44,8 @@ LAYERS = {
                   "worker"},
     "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
                "render", "report", "run_checks", "submission"},
-    "cli": {"assignment", "authoring", "doctor", "errors", "grade", "locations", "render", "report", "submission",
-            "verify", "watch", "worker"},
+    "cli": {"assignment", "authoring", "doctor", "errors", "grade", "gradebook", "locations", "render", "report",
+            "submission", "verify", "watch", "worker"},
 }  # fmt: skip
 
 

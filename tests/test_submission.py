@@ -284,10 +284,16 @@ def test_a_directory_with_nothing_gradable(home: Path, pristine: Path, name: str
     assert f"holds nothing that can be graded, only {name}: hand in" in refusal(home, pristine)
 
 
-@pytest.mark.parametrize("name", ["utils.py", "hw4.tar.gz", "hw4", "resnet20.py", "hw4.rar"])
+@pytest.mark.parametrize("name", ["utils.pyc", "hw4.tar.gz", "hw4", "resnet20.pt", "hw4.rar"])
 def test_a_single_file_of_another_kind(home: Path, pristine: Path, name: str) -> None:
     write(home, {name: b"x"})
     assert f"{name} cannot be graded: hand in a directory" in refusal(home / name, pristine)
+
+
+@pytest.mark.parametrize("name", ["utils.py", "resnet20.py", "README.md"])
+def test_a_single_script_with_nothing_in_it(home: Path, pristine: Path, name: str) -> None:
+    write(home, {name: b"x"})
+    assert f"{name} holds nothing that can be graded, only {name}: hand in" in refusal(home / name, pristine)
 
 
 @pytest.mark.parametrize("name", EDITABLE)

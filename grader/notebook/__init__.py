@@ -1,19 +1,36 @@
-"""What a notebook gives to a submission, found in its syntax trees: no cell is ever run.
+"""What a notebook or script gives to a submission, found in its syntax trees: nothing in it is ever run.
 
-``cells`` reads the code cells, ``selecting`` chooses the statements to keep, ``extracting`` joins the two;
-``filling`` puts what was found into the files that lack it. ``expressions`` says which values may be
-computed. ``syntax`` and ``text`` hold what the others share.
+``cells`` and ``scripts`` read the code cells, ``selecting`` chooses the statements to keep, ``extracting`` joins the
+two; ``filling`` puts what was found into the files that lack it. ``expressions`` says which values may be
+computed, ``importing`` which files can be imported as they are. ``syntax`` and ``text`` hold what the others share.
 """
 
 from __future__ import annotations
 
-from grader.notebook import extracting, filling, text
+from grader.notebook import extracting, filling, importing, text
 
-__all__ = ["Extraction", "extract", "fill", "listed", "same_text", "unfinished"]
+__all__ = [
+    "Extraction",
+    "extract",
+    "fill",
+    "guarded",
+    "imported_roots",
+    "is_present",
+    "listed",
+    "obstacle",
+    "readable",
+    "same_text",
+    "unfinished",
+]
 
 Extraction = extracting.Extraction
 extract = extracting.extract
 fill = filling.fill
+guarded = importing.guarded
+imported_roots = importing.imported_roots
+is_present = importing.is_present
 listed = text.listed
+obstacle = importing.obstacle
+readable = importing.readable
 same_text = text.same_text
 unfinished = filling.unfinished

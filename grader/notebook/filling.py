@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import io
-import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from grader.notebook.extracting import Extraction
+from grader.notebook.importing import is_present
 from grader.notebook.syntax import (
     BROKEN_CODE,
     Definition,
@@ -23,19 +23,6 @@ from grader.notebook.syntax import (
 from grader.notebook.text import listed, same_text
 
 __all__ = ["fill", "unfinished"]
-
-_PRESENT = frozenset(
-    {
-        "matplotlib.pyplot",
-        "numpy",
-        "torch",
-        "torch.nn",
-        "torch.nn.functional",
-        "torch.optim",
-        "torch.utils.data",
-    }
-)
-"""Modules that the grader itself needs: any other import may fail without costing the rest of the file."""
 
 
 def unfinished(own: bytes, template: bytes) -> frozenset[str]:
@@ -168,14 +155,10 @@ def _import_text(text: str, stmt: ast.Import | ast.ImportFrom, circular: Abstrac
     aliases = [a for a in stmt.names if (module or a.name) not in circular]
     if not aliases or module == "__future__":
         return ""
-    if len(aliases) == len(stmt.names) and all(_is_present(module or a.name) for a in aliases):
+    if len(aliases) == len(stmt.names) and all(is_present(module or a.name) for a in aliases):
         return text
     safe = ast.ImportFrom(module, aliases, 0) if module else ast.Import(aliases)
     return f"try:\n    {ast.unparse(safe)}\nexcept ImportError:\n    pass"
-
-
-def _is_present(module: str) -> bool:
-    return module in _PRESENT or module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _circular(name: str, pristine: Mapping[str, bytes]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The cells of a notebook that is kept as text: an exported .py file, a percent or light script, Markdown of jupytext."""
+"""The cells of a notebook that is kept as text: an exported script, one with marked cells, Markdown of jupytext."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 
-from grader.notebook.syntax import BROKEN_CODE, CODE_LIMIT, parse
+from grader.notebook.syntax import BROKEN_CODE, CODE_LIMIT, parse, parses
 
 __all__ = ["decoded", "has_marks", "text_cells"]
 
@@ -58,18 +59,10 @@ def _parts(text: str) -> Cells:
     """A script cut at the marks of its cells, or, if it has none and is broken, at its paragraphs."""
     lines = text.split("\n")
     starts = [i for i, line in enumerate(lines) if _MARK.match(line)]
-    if not starts and not _parses(text):
+    if not starts and not parses(text):
         starts = [i for i in range(1, len(lines)) if not lines[i - 1].strip() and re.match(r"[\w@%!#]", lines[i])]
     bounds = [0, *starts, len(lines)]
-    return [(a + 1, "\n".join(lines[a:b])) for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
-
-
-def _parses(text: str) -> bool:
-    try:
-        parse(text)
-    except BROKEN_CODE:
-        return False
-    return True
+    return [(a + 1, "\n".join(lines[a:b])) for a, b in pairwise(bounds) if a < b]
 
 
 def _magic_cells(start: int, part: str) -> Cells:
@@ -77,7 +70,7 @@ def _magic_cells(start: int, part: str) -> Cells:
     lines = part.split("\n")
     magics = [i for i, line in enumerate(lines) if _COMMENTED_MAGIC.match(line)]
     bounds = [0, *magics, len(lines)]
-    cells = [(start + a, lines[a:b]) for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+    cells = [(start + a, lines[a:b]) for a, b in pairwise(bounds) if a < b]
     return [piece for first, own in cells for piece in _uncommented(first, own)]
 
 

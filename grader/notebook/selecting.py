@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from grader.notebook.expressions import is_simple
 from grader.notebook.syntax import (
+    BOUND_TO_NOTEBOOKS,
     BROKEN_CODE,
     Definition,
     alias_name,
@@ -18,6 +19,7 @@ from grader.notebook.syntax import (
     check_compiles,
     default_values,
     imported_module,
+    is_main_guard,
     local_names,
     statements,
     used_names,
@@ -26,8 +28,6 @@ from grader.notebook.text import listed
 
 __all__ = ["Selector"]
 
-_ABSENT = frozenset({"IPython", "google", "ipywidgets"})
-"""Packages that only a notebook server has."""
 _IMPORT_FAILURES = frozenset({"BaseException", "Exception", "ImportError", "ModuleNotFoundError"})
 
 
@@ -180,7 +180,7 @@ class Selector:
         return ast.Import(aliases)
 
     def _is_absent(self, module: str) -> bool:
-        absent = module.partition(".")[0] in _ABSENT
+        absent = module.partition(".")[0] in BOUND_TO_NOTEBOOKS
         if absent:
             self._absent[module] = None
         return absent
@@ -249,11 +249,10 @@ class Selector:
 def _unwrapped(source: str) -> Iterator[tuple[str, ast.stmt]]:
     """The statements of a cell, those under ``if __name__ == "__main__":`` among them."""
     for text, stmt in statements(source):
-        match stmt:
-            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()])):
-                yield from ((ast.unparse(inner), inner) for inner in stmt.body)
-            case _:
-                yield text, stmt
+        if isinstance(stmt, ast.If) and is_main_guard(stmt):
+            yield from ((ast.unparse(inner), inner) for inner in stmt.body)
+        else:
+            yield text, stmt
 
 
 def _body_of_main(stmt: ast.stmt) -> list[ast.stmt]:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 
 __all__ = [
+    "BOUND_TO_NOTEBOOKS",
     "BROKEN_CODE",
     "CODE_LIMIT",
     "Definition",
@@ -16,8 +17,10 @@ __all__ = [
     "check_compiles",
     "default_values",
     "imported_module",
+    "is_main_guard",
     "local_names",
     "parse",
+    "parses",
     "statements",
     "used_names",
 ]
@@ -26,6 +29,8 @@ CODE_LIMIT = 2**20
 """Characters of code that are parsed: a syntax tree takes some 300 times the memory of its text."""
 BROKEN_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 """What parsing and compiling raise for code that cannot be used."""
+BOUND_TO_NOTEBOOKS = frozenset({"IPython", "google", "ipywidgets"})
+"""Packages that only a notebook server has."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -38,6 +43,15 @@ def parse(source: str | bytes) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "\lambda" in a docstring is no concern of ours
         return ast.parse(source)
+
+
+def parses(source: str | bytes) -> bool:
+    """Whether a text is Python."""
+    try:
+        parse(source)
+    except BROKEN_CODE:
+        return False
+    return True
 
 
 def check_compiles(source: str) -> None:
@@ -138,6 +152,14 @@ def default_values(
 def alias_name(alias: ast.alias) -> str:
     """The name that one part of an import binds."""
     return alias.asname or alias.name.partition(".")[0]
+
+
+def is_main_guard(stmt: ast.stmt) -> bool:
+    """Whether a statement is ``if __name__ == "__main__":``."""
+    match stmt:
+        case ast.If(test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()])):
+            return True
+    return False
 
 
 def imported_module(stmt: ast.Import | ast.ImportFrom) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from grader.render.plots import draw_curve
@@ -24,7 +24,7 @@ from grader.render.view import (
 )
 from grader.report import CheckReport, Outcome, PartReport, Report
 
-__all__ = ["render_html"]
+__all__ = ["page_environment", "render_html", "report_values"]
 
 _WORDS = {
     Outcome.PASSED: "Passed",
@@ -66,33 +66,50 @@ class _PartView:
 
 def render_html(report: Report) -> str:
     """The whole page. Nothing in the report is trusted: every string is cleaned and escaped."""
+    return _environment().get_template("report.html.j2").render(report_values(report, {}))
+
+
+def report_values(report: Report, given: Mapping[str, float]) -> dict[str, Any]:
+    """What the page of a report, or one that extends it, is drawn from.
+
+    Args:
+        report: the report.
+        given: points that a person gave, by part id; the written answers of these parts wait no more.
+    """
     bonus, bonus_max = bonus_points(report)
-    return _template().render(
-        report=report,
-        score=automatic_score(report),
-        bonus=bonus,
-        bonus_max=bonus_max,
-        by_hand=sum(part.manual_max for part in report.parts),
-        labs=lab_points(report),
-        parts=[_view(part) for part in report.parts],
-        figures=[draw_curve(curve.model_copy(update={"title": clean(curve.title)})) for curve in report.curves],
-        waiting=[item for item in report.manual if item.waiting],
-        empty=[item for item in report.manual if not item.waiting],
-    )
+    return {
+        "report": report,
+        "given": given,
+        "score": automatic_score(report),
+        "bonus": bonus,
+        "bonus_max": bonus_max,
+        "by_hand": sum(part.manual_max for part in report.parts),
+        "labs": lab_points(report),
+        "parts": [_view(part) for part in report.parts],
+        "figures": [draw_curve(curve.model_copy(update={"title": clean(curve.title)})) for curve in report.curves],
+        "waiting": [item for item in report.manual if item.waiting and item.part not in given],
+        "empty": [item for item in report.manual if not item.waiting and item.part not in given],
+    }
 
 
-@cache
-def _template() -> Template:
+def page_environment(*loaders: BaseLoader) -> Environment:
+    """Templates found by ``loaders`` or here, whose every value is cleaned and escaped."""
     environment = Environment(
-        loader=PackageLoader("grader.render", ""),
+        loader=ChoiceLoader([*loaders, PackageLoader("grader.render", "")]),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(points=format_points, prose=_prose, percent=_percent, badge=_badge)
-    return environment.get_template("report.html.j2")
+    return environment
+
+
+@cache
+def _environment() -> Environment:
+    return page_environment()
 
 
 def _finalize(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A progress bar that shows nothing, in place of tqdm: nearly every student's code imports it, and nobody sees a bar here.
+"""A progress bar that shows nothing, in place of tqdm: students import it everywhere, and nobody sees a bar here.
 
 It stands in for an installed tqdm too: that one needs a notebook's widgets for some of its names, and writes to
 standard error as it goes.

@@ -107,9 +107,7 @@ def test_students_come_in_one_order_however_many(store: Store, tmp_path: Path, a
     assert keys == sorted(item.student.key for item in strange)
 
 
-def test_all_correct_runs_are_kept_once(
-    store: Store, intake: Intake, assignment: Assignment, store_url: object
-) -> None:
+def test_all_correct_runs_are_kept_once(store: Store, intake: Intake, assignment: Assignment) -> None:
     store.begin(Path("class"), KEYS, intake)
     same = made_up("0" * 64, assignment)
     for found in intake.found:

@@ -94,6 +94,23 @@ _FILES = [
         "REFUSED PermissionError",
         Layer.FILES,
     ),
+    Attack("rights of a file outside", "import os\ndef attack(): os.chmod(WORLD['victim'], 0o4777)", "REACHED None",
+           Layer.SYSCALLS, (), "REACHED None"),
+    Attack("the date of a file outside", "import os\ndef attack(): os.utime(WORLD['victim'], (0, 0))", "REACHED None",
+           Layer.SYSCALLS, (), "REACHED None"),
+    Attack("emptying a file outside", "import os\ndef attack(): os.truncate(WORLD['victim'], 0)",
+           "REFUSED PermissionError", Layer.FILES, (Layer.SYSCALLS,)),
+    *(
+        Attack(name, f"import os\ndef attack(): os.{call}", "REFUSED (PermissionError|OSError)", Layer.FILES)
+        for name, call in (
+            ("a hard link to a file outside", "link(WORLD['victim'], 'link')"),
+            ("a file moved in", "rename(WORLD['victim'], 'moved')"),
+            ("a file moved out", "rename('lab1_sparse_optimization.py', WORLD['outside'])"),
+            ("shared memory with a name", "open('/dev/shm/' + WORLD['daemon'], os.O_CREAT | os.O_RDWR)"),
+            ("its own memory", "open('/proc/self/mem', os.O_RDWR)"),
+            ("its own descriptors", "listdir('/proc/self/fd')"),
+        )
+    ),
     Attack(
         "another program",
         "import subprocess\ndef attack(): return subprocess.run(['/bin/true'], check=True).returncode",
@@ -111,7 +128,7 @@ _FILES = [
         "REFUSED KeyError",
         Layer.ENVIRONMENT,
     ),
-]
+]  # fmt: skip
 
 _TALKING = [
     Attack(
@@ -159,13 +176,64 @@ _TALKING = [
         """,
         "REFUSED FileNotFoundError",
         Layer.IPC,
+        (Layer.SYSCALLS,),
     ),
     *(
-        Attack(name, f"import ctypes\ndef attack():\n    if {call} < 0: raise PermissionError", "REFUSED Perm", layer)
-        for name, call, layer in (
-            ("a namespace of its own", "ctypes.CDLL(None).unshare(0x10000000)", Layer.SYSCALLS),
-            ("memory without a mapping", "ctypes.CDLL(None).memfd_create(b'x', 0)", Layer.SYSCALLS),
+        Attack(
+            name,
+            f"import ctypes\ndef attack():\n    if ctypes.CDLL(None).{call} < 0: raise PermissionError",
+            "REFUSED PermissionError",
+            Layer.SYSCALLS,
         )
+        for name, call in (
+            ("a namespace of its own", "unshare(0x10000000)"),
+            ("memory without a mapping", "memfd_create(b'x', 0)"),
+            ("memory in semaphores", "semget(0, 32000, 0o600)"),
+            ("memory in message queues", "msgget(0, 0o600)"),
+            ("using up what watches files", "inotify_init1(0)"),
+            ("hiding its numbers from the judge", "prctl(4, 0, 0, 0, 0)"),
+            ("outliving its supervisor", "prctl(1, 0, 0, 0, 0)"),
+            ("being traced by a child", "ptrace(0, 0, 0, 0)"),
+            ("asynchronous calls past the filter", "syscall(425, 1, bytes(120))"),
+        )
+    ),
+    Attack(
+        "calls by the numbers of another architecture",
+        """
+        import ctypes
+        def attack():
+            if ctypes.CDLL(None).syscall(0x40000000 | 39) < 0: raise PermissionError
+        """,
+        "REFUSED PermissionError",
+    ),
+    Attack(
+        "the kernel, a virtual machine's host and more",
+        """
+        import socket
+        def _opens(family):
+            try:
+                socket.socket(family, socket.SOCK_RAW).close()
+            except PermissionError:
+                return False
+            except OSError:
+                pass  # this kernel has none
+            return True
+        def attack():
+            if not any([_opens(family) for family in (16, 17, 38, 40)]): raise PermissionError
+        """,
+        "REFUSED PermissionError",
+        Layer.SYSCALLS,
+    ),
+    Attack(
+        "an open file in a message",
+        """
+        import array, os, socket
+        def attack():
+            here, there = socket.socketpair()
+            here.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))])
+        """,
+        "REFUSED PermissionError",
+        Layer.SYSCALLS,
     ),
     Attack(
         "a higher priority",
@@ -226,17 +294,38 @@ _PROCESSES = [
         (Layer.LIMITS,),
     ),
     Attack(
-        "a bomb of threads",
+        "a fork bomb that doubles",
         """
-        import threading, time
+        import os, time
         def attack():
-            for _ in range(100):
-                threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
-            return time.sleep(0.5)
+            here = os.getpid()
+            try:
+                for _ in range(7):
+                    os.fork()
+                time.sleep(1)
+            finally:
+                if os.getpid() != here: os._exit(0)
         """,
-        "REFUSED RuntimeError|more than 32 processes",
+        "REFUSED BlockingIOError|more than 32 processes",
         Layer.WATCHDOG,
         (Layer.LIMITS,),
+    ),
+    *(
+        Attack(
+            name,
+            f"""
+            import ctypes, threading, time
+            def attack():
+                ctypes.CDLL(None).prctl(15, {called!r}, 0, 0, 0)
+                for _ in range(100):
+                    threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+                return time.sleep(0.5)
+            """,
+            "REFUSED RuntimeError|more than 32 processes",
+            Layer.WATCHDOG,
+            (Layer.LIMITS,),
+        )
+        for name, called in (("a bomb of threads", b"bomb"), ("a bomb that says it has one thread", b"Threads:\t1"))
     ),
 ]  # fmt: skip
 
@@ -249,7 +338,36 @@ _MEMORY = [
             ("numpy takes memory", "numpy.ones(1 << 27)"),
             ("torch takes memory", "torch.ones(1 << 28)"),
             ("bytes take memory", "bytes(1) * (1 << 30)"),
+            ("a private mapping takes memory",
+             "mmap.mmap(-1, 1 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).write(bytes(1 << 30))"),
         )
+    ),
+    Attack(
+        "a thousand small allocations",
+        """
+        import time
+        def attack():
+            x = [bytearray(b"x") * (1 << 20) for _ in range(1000)]
+            time.sleep(0.5)
+        """,
+        f"REFUSED MemoryError|{_TOO_MUCH}",
+        Layer.WATCHDOG,
+        (Layer.LIMITS,),
+    ),
+    Attack(
+        "memory of several processes",
+        """
+        import os, time
+        def attack():
+            for _ in range(4):
+                if os.fork() == 0:
+                    x = bytearray(b"x") * (200 << 20)
+                    time.sleep(1)
+                    os._exit(0)
+            time.sleep(0.8)
+        """,
+        _TOO_MUCH,
+        Layer.WATCHDOG,
     ),
     Attack(
         "memory in small pieces",
@@ -325,6 +443,45 @@ _DISK = [
         Layer.WATCHDOG,
     ),
     Attack(
+        "files in folders that no path reaches",
+        """
+        import os, time
+        def attack():
+            for _ in range(30):
+                os.mkdir("a" * 200)
+                os.chdir("a" * 200)
+            for i in range(3000):
+                open(f"small{i}", "w").close()
+            time.sleep(0.5)
+        """,
+        "made a folder that cannot be looked into",
+        Layer.WATCHDOG,
+    ),
+    Attack(
+        "files in a folder that only it can list",
+        """
+        import os, time
+        def attack():
+            os.mkdir("hidden", 0o300)
+            for i in range(3000):
+                open(f"hidden/small{i}", "w").close()
+            time.sleep(0.5)
+        """,
+        "made a folder that cannot be looked into|made more than 1000 files",  # the latter if the judge is root
+        Layer.WATCHDOG,
+    ),
+    Attack(
+        "thousands of nested folders",
+        """
+        import os
+        def attack():
+            for _ in range(900):
+                os.mkdir("a" * 200)
+                os.chdir("a" * 200)
+        """,
+        "REACHED None|made a folder that cannot be looked into",
+    ),
+    Attack(
         "open files",
         "def attack():\n    x = [open('/dev/null') for _ in range(300)]",
         "REFUSED OSError",
@@ -361,6 +518,33 @@ _BEHAVIOUR = [
             for _ in range(1000):
                 print("x" * 1000)
                 os.write(2, b"y" * 1000)
+        """,
+        "REACHED None",
+    ),
+    Attack(
+        "a lock that it holds itself",
+        "import threading\ndef attack():\n    lock = threading.Lock()\n    lock.acquire()\n    lock.acquire()",
+        "did not finish",
+    ),
+    Attack(
+        "a join that waits for itself",
+        "import os\ndef attack():\n    if os.fork() == 0: os.kill(os.getpid(), 19)\n    os.wait()",
+        "did not finish",
+    ),
+    Attack("stopping itself", "import os\ndef attack(): os.kill(os.getpid(), 19)", "did not finish"),
+    Attack(
+        "closing the connection",
+        "import os, time\ndef attack():\n    os.closerange(3, 256)\n    time.sleep(3)",
+        "closed its connection to the grader",
+    ),
+    Attack(
+        "a collection that finds everything and frees nothing",
+        """
+        import gc
+        def attack():
+            gc.disable(), gc.freeze()
+            for thing in gc.get_objects(): gc.get_referrers(thing) if type(thing).__name__ == "Student" else None
+            gc.set_threshold(1)
         """,
         "REACHED None",
     ),
@@ -402,22 +586,22 @@ _BEHAVIOUR = [
         """,
         "REACHED None",
     ),
-    Attack("a module named torch", "def attack(): return open('torch.py', 'w').write('raise SystemExit')", "REACHED"),
     Attack(
-        "removal of the staged files",
-        "import os\ndef attack():\n    for name in os.listdir('.'): os.unlink(name)",
-        "REACHED None",
-    ),
-    Attack(
-        "folders that no path reaches",
+        "modules named like ours",
         """
         import os
         def attack():
-            for _ in range(800):
-                os.mkdir("a" * 200)
-                os.chdir("a" * 200)
-            os.chmod(".", 0)
+            for name in ("grader", "grader.probes", "grader.worker", "torch", "numpy", "sitecustomize", "conftest"):
+                path = name.replace(".", "/")
+                os.makedirs(path, exist_ok=True)
+                for file in (f"{path}/__init__.py", f"{path.replace('/', '_')}.py"):
+                    open(file, "w").write("raise SystemExit")
         """,
+        "REACHED None",
+    ),
+    Attack(
+        "removal of the staged files",
+        "import os\ndef attack():\n    for name in os.listdir('.'): os.unlink(name)",
         "REACHED None",
     ),
 ]

@@ -66,7 +66,9 @@ class World:
         self.signals: list[int] = []
         self.handler = signal.signal(signal.SIGWINCH, lambda number, _: self.signals.append(number))
         (folder / "other.py").write_text("SECRET")
-        (folder / "victim.py").write_text("SECRET")
+        self.victim, self.shared = folder / "victim.py", Path("/dev/shm", DAEMON)
+        self.victim.write_text("SECRET")
+        self.before = _facts_of(self.victim)
 
     def names(self) -> dict[str, object]:
         """What the code of attacks is told."""
@@ -75,7 +77,7 @@ class World:
             "reference": str(ROOT / "reference" / f"{LAB1}.py"),
             "hidden": str(locations.fixtures() / "hidden" / "cases.json"),
             "other": str(self.folder / "other.py"),
-            "victim": str(self.folder / "victim.py"),
+            "victim": str(self.victim),
             "outside": str(self.folder / "outside"),
             "home": os.environ["HOME"],
             "judge": os.getpid(),
@@ -96,7 +98,8 @@ class World:
         found = [f"connection to {sock.getsockname()}" for sock in self.listening if _accepts(sock)]
         found += ["datagram"] if _received(self.udp) else []
         found += ["file outside"] if (self.folder / "outside").exists() else []
-        found += [] if (self.folder / "victim.py").exists() else ["file removed"]
+        found += ["shared memory"] if self.shared.exists() else []
+        found += [] if _facts_of(self.victim) == self.before else ["file changed or removed"]
         found += [] if self.bystander.poll() is None else ["bystander killed"]
         found += ["signal to the group"] * bool(self.signals)
         found += ["daemon"] * bool(daemons())
@@ -105,12 +108,22 @@ class World:
     def close(self) -> None:
         for sock in (*self.listening, self.udp):
             sock.close()
+        self.shared.unlink(missing_ok=True)
         ctypes.CDLL(None).msgctl(self.queue, 0, None)
         signal.signal(signal.SIGWINCH, self.handler)
         for pid in daemons():
             os.kill(pid, signal.SIGKILL)
         self.bystander.kill()
         self.bystander.wait()
+
+
+def _facts_of(path: Path) -> tuple[int, ...]:
+    """What nobody outside of a sandbox changes; empty if the file is gone."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ()
+    return status.st_mode, status.st_uid, status.st_nlink, status.st_size, status.st_mtime_ns
 
 
 def daemons() -> list[int]:
@@ -204,3 +217,26 @@ def test_without_its_layer_it_succeeds(attack: Attack, world: World) -> None:
 
 def test_every_layer_is_proven() -> None:
     assert {attack.layer for attack in ATTACKS} >= set(Layer)
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no file system in memory")
+@pytest.mark.parametrize("how", ["held.append(file)", "held.append(mmap.mmap(file.fileno(), 4096)); file.close()"])
+def test_files_in_memory_that_have_no_name_count_too(how: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel counts what is written to a disk; a temporary directory in memory is none."""
+    code = f"""
+    import mmap, os, time
+    def attack():
+        held = []
+        for i in range(8):
+            file = open(f"large{{i}}", "w+b", 0)
+            file.write(bytes(16 << 20))
+            os.unlink(file.name)
+            {how}
+        time.sleep(0.5)
+    """
+    attack = Attack("files without a name", code, "more than 96 MiB to the disk", Layer.WATCHDOG)
+    monkeypatch.setattr("tempfile.tempdir", "/dev/shm")
+    message, _ = met(attack, world, POLICY)
+    assert _matches(attack.ending, message), message
+    message, _ = met(attack, world, POLICY.without(Layer.WATCHDOG))
+    assert _matches(attack.succeeds, message), message

@@ -14,9 +14,14 @@ def remove_tree(folder: Path) -> None:
     """Remove a directory with all that is in it.
 
     No path grows long and nothing recurses, since folders are moved up before they are emptied: a submission may have
-    nested thousands of them. Links are removed, not followed. What cannot be removed stays.
+    nested thousands of them. Links are removed, not followed, one in the place of the directory itself too. What cannot
+    be removed stays.
     """
     top = str(folder)
+    with contextlib.suppress(OSError):
+        if os.path.islink(top):
+            os.unlink(top)
+            return
     numbers = count()
     waiting = [top]
     while waiting:

@@ -108,7 +108,8 @@ def _apply_on_linux(layers: _Layers, scratch: str, policy: Policy, connection: i
     layers.apply(Layer.LIMITS, lambda: set_limits(policy, size))
     if Layer.PRIVILEGES in policy.layers:
         kernel.drop_capabilities()
-    layers.apply(Layer.SYSCALLS, lambda: _filter(all_sockets=layers.refused(Layer.NETWORK)))
+    no_network, no_processes = layers.refused(Layer.NETWORK), layers.refused(Layer.PROCESSES)
+    layers.apply(Layer.SYSCALLS, lambda: _filter(all_sockets=no_network, others_signals=no_processes))
 
 
 def _apply_elsewhere(layers: _Layers, policy: Policy) -> None:
@@ -232,9 +233,11 @@ def _restrict_files(scratch: str) -> str:
     return f"Landlock {_sure(lambda: kernel.restrict_files(rules(scratch)))}"
 
 
-def _filter(*, all_sockets: bool) -> str:
-    filter_syscalls(all_sockets=all_sockets)
-    return "and no socket at all, since there is no network namespace" if all_sockets else ""
+def _filter(*, all_sockets: bool, others_signals: bool) -> str:
+    filter_syscalls(all_sockets=all_sockets, others_signals=others_signals)
+    instead = ["no socket at all, since there is no network namespace"] * all_sockets
+    instead += ["no signal to other processes, since there is no PID namespace"] * others_signals
+    return ", ".join(f"and {text}" for text in instead)
 
 
 def _sure(step: Callable[[], _Result]) -> _Result:

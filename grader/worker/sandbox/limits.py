@@ -44,7 +44,8 @@ def set_limits(policy: Policy, size: Size | None) -> str:
     """
     if sys.platform == "win32":
         raise OSError(errno.ENOSYS, f"there are none on {sys.platform}")
-    wanted = {"CORE": 0, "FSIZE": policy.file_size, "NOFILE": policy.open_files, "MSGQUEUE": 1 << 20}
+    # Not 0, which a program that the kernel hands core dumps to does not heed.
+    wanted = {"CORE": 1, "FSIZE": policy.file_size, "NOFILE": policy.open_files, "MSGQUEUE": 1 << 20}
     if policy.cpu_seconds is not None:
         wanted["CPU"] = policy.cpu_seconds
     if size is not None:

@@ -43,7 +43,7 @@ _PURPOSES = {
     Layer.PROCESSES: "no process of others, and none that outlives the worker (namespace)",
     Layer.FILES: "no file but libraries and the scratch directory (Landlock)",
     Layer.LIMITS: "limits of memory, file size, open files, processor time, processes (rlimits)",
-    Layer.SYSCALLS: "no Unix socket, ptrace, mount, new namespace (seccomp)",
+    Layer.SYSCALLS: "no Unix socket, ptrace, mount, new namespace, change of owner or rights (seccomp)",
     Layer.WATCHDOG: "limits of memory, processes and disk over all processes together",
 }
 

@@ -50,12 +50,17 @@ def supervise(connection: int, init: Init | None) -> None:
         return
     try:
         os.close(connection)  # so that the judge notices the end of the worker
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(worker, signal.SIGKILL))
+        signal.signal(signal.SIGTERM, lambda *_: _kill(worker))
         code = _end_of(worker)
         _bury_rest(init)
         _end_like(code)
     finally:
         os._exit(1)
+
+
+def _kill(worker: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended, and what it left is being buried
+        os.kill(worker, signal.SIGKILL)
 
 
 def _end_of(worker: int) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -33,6 +36,8 @@ class Watchdog:
         self._kill = kill
         self._scratch = scratch
         self._policy = policy
+        # What is written to a disk is counted by the kernel, what is written to a file system in memory is not.
+        self._on_no_device = sys.platform == "linux" and os.major(scratch.stat().st_dev) == 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self.verdict: str | None = None
@@ -57,12 +62,23 @@ class Watchdog:
             return f"it used more than {policy.memory >> 20} MiB of memory"
         if sum(map(_threads, processes)) > policy.processes:
             return f"it started more than {policy.processes} processes and threads"
-        count, size = _usage(self._scratch, policy.files)
-        if count > policy.files:
+        usage = _usage(self._scratch, policy.files)
+        if usage.hidden:
+            return "it made a folder that cannot be looked into"
+        if usage.entries > policy.files:
             return f"it made more than {policy.files} files"
+        size = usage.size + (self._gone(processes) if self._on_no_device else 0)
         if max(size, sum(map(_written, processes))) > policy.disk:
             return f"it wrote more than {policy.disk >> 20} MiB to the disk"
         return None
+
+    def _gone(self, processes: Sequence[psutil.Process]) -> int:
+        """Bytes of files that have no name any more and are still open or mapped."""
+        held: dict[int, int] = {}
+        for process in processes:
+            held |= dict.fromkeys(_mapped_and_gone(process.pid, f"{self._scratch}/"), self._policy.file_size)
+            held |= dict(_open_and_gone(process.pid))
+        return sum(held.values())
 
     def _over_memory(self, processes: Sequence[psutil.Process]) -> bool:
         """Resident memory is quick to read, but counts pages for each process that shares them; so look again."""
@@ -85,7 +101,10 @@ def _memory(process: psutil.Process) -> int:
 
 
 def _threads(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.Error):
+    """Counted, since psutil searches a text that holds the name of the thread, which may read ``Threads: 1``."""
+    with contextlib.suppress(psutil.Error, OSError):
+        if sys.platform == "linux":
+            return os.stat(f"/proc/{process.pid}/task").st_nlink - 2
         return int(process.num_threads())
     return 0
 
@@ -97,22 +116,63 @@ def _written(process: psutil.Process) -> int:
     return 0
 
 
-def _usage(folder: Path, most: int) -> tuple[int, int]:
-    """How many entries are below a folder, and their bytes on disk; counting ends beyond ``most``."""
-    count = size = 0
+def _open_and_gone(pid: int) -> Iterator[tuple[int, int]]:
+    """By inode, the bytes of open files that have been removed."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                status = os.stat(f"/proc/{pid}/fd/{name}")
+                if status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
+                    yield status.st_ino, status.st_blocks * 512
+
+
+def _mapped_and_gone(pid: int, below: str) -> Iterator[int]:
+    """The inodes of files below a folder that are mapped and have been removed; how large they are is not known."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as file:
+        for line in file:
+            if line.endswith(b" (deleted)\n"):
+                inode, _, path = line.split(None, 4)[4].partition(b" ")
+                if path.lstrip().startswith(os.fsencode(below)):
+                    yield int(inode)
+
+
+class _Usage(NamedTuple):
+    """What is below a folder: entries, their bytes on disk, and whether something there cannot be looked at."""
+
+    entries: int
+    size: int
+    hidden: bool
+
+
+def _usage(folder: Path, most: int) -> _Usage:
+    """Look at all that is below a folder; counting ends beyond ``most``.
+
+    Folders may be hidden by their rights, or nested until their path is too long for the system.
+    """
+    seen = size = 0
     waiting = [str(folder)]
-    while waiting and count <= most:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                count += 1
-                with contextlib.suppress(OSError):
-                    status = entry.stat(follow_symlinks=False)
-                    size += getattr(status, "st_blocks", status.st_size // 512) * 512
+    while waiting and seen <= most:
+        current = waiting.pop()
+        try:
+            with os.scandir(current) as found:
+                for entry in islice(found, most + 1 - seen):
+                    seen += 1
+                    size += _size_on_disk(entry)
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                if count > most:
-                    break
-    return count, size
+        except (FileNotFoundError, NotADirectoryError):  # it was there a moment ago
+            continue
+        except OSError:
+            if current != str(folder):  # that one is ours
+                return _Usage(seen, size, hidden=True)
+    return _Usage(seen, size, hidden=False)
+
+
+def _size_on_disk(entry: os.DirEntry[str]) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        status = entry.stat(follow_symlinks=False)
+        return int(getattr(status, "st_blocks", status.st_size // 512)) * 512
+    return 0
 
 
 def descendants(pid: int) -> list[int]:

@@ -1,0 +1,213 @@
+"""What the graded files lack is looked for in the rest of a submission: notebooks, scripts, files of other parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from grader.entries import Entry, note
+from grader.errors import UnusableSubmission
+from grader.notebook import (
+    Extraction,
+    extract,
+    fill,
+    guarded,
+    imported_roots,
+    is_present,
+    listed,
+    obstacle,
+    readable,
+    unfinished,
+)
+
+__all__ = ["MAX_FILE", "Search", "is_helper"]
+
+MAX_FILE = 2 * 2**20
+_MAX_NOTEBOOK = 32 * 2**20
+_MAX_NOTEBOOKS = 8
+_MAX_SCRIPTS = 64
+_MAX_HELPERS = 16
+
+_HELPER = re.compile(r"[A-Za-z]\w*\.py", re.ASCII)
+_PROVIDED = frozenset({"resnet20", "train_util"})
+_RESERVED = _PROVIDED | {"conftest", "grader", "sitecustomize", "torchvision", "tqdm", "usercustomize"}
+_TRAINING = ("lab2_pruning.py", "lab3_quantization.py")
+"""The labs whose functions take long on real data."""
+
+
+def is_helper(name: str) -> bool:
+    """Whether a file may lie beside the graded ones, as a module that they import."""
+    stem = name.removesuffix(".py")
+    return bool(_HELPER.fullmatch(name)) and stem not in _RESERVED and not is_present(stem)
+
+
+def _as_entry(name: str, content: bytes) -> Entry:
+    return Entry(name, lambda _: content)
+
+
+class Search:
+    """The search for what the files of a submission lack.
+
+    Args:
+        files: the editable files that were handed in, by name; completed in place.
+        templates: the pristine files.
+        notes: to the student; completed in place.
+        fatal: whether a source that cannot be read leaves nothing to grade.
+    """
+
+    def __init__(self, files: dict[str, bytes], templates: Mapping[str, bytes], notes: list[str], fatal: bool) -> None:
+        self._files = files
+        self._templates = templates
+        self._notes = notes
+        self._fatal = fatal
+        self._labs = [name for name in templates if name.endswith(".py") and name.removesuffix(".py") not in _PROVIDED]
+        self._editable = [name for name in templates if name.removesuffix(".py") not in _PROVIDED]
+        self._written: dict[str, tuple[str, str]] = {}  # what %%writefile cells wrote: the text and the notebook
+        self._used: set[str] = set()  # paths of the other scripts from which something was taken
+
+    def complete(self, notebooks: Sequence[Entry], scripts: Sequence[Entry]) -> None:
+        """Take from notebooks and scripts what the files lack, and the modules that they import."""
+        own = dict(self._files)
+        self._make_importable()
+        for entry in notebooks[:_MAX_NOTEBOOKS]:
+            if extraction := self._extract(entry):
+                self._fill_from_notebook(extraction)
+        self._notes += note("Too many notebooks, these were not read", [e.path for e in notebooks[_MAX_NOTEBOOKS:]])
+        for entry in [*scripts[:_MAX_SCRIPTS], *(_as_entry(name, own[name]) for name in self._labs if name in own)]:
+            self._fill_from_script(entry)
+        for name, content in own.items():
+            self._files.setdefault(name, content)
+        self._take_helpers(scripts)
+        self._guard_imports()
+        self._tell_unused_cells()
+
+    def unused(self, scripts: Iterable[Entry]) -> list[str]:
+        """The paths of scripts from which nothing was taken and that nobody would miss."""
+        return [entry.path for entry in scripts if entry.path not in self._used]
+
+    # --- own files
+
+    def _make_importable(self) -> None:
+        """Put files that cannot be imported as they are aside, and what they define in their places."""
+        for name in [lab for lab in self._labs if lab in self._files]:
+            own = self._files[name]
+            content = readable(own)
+            if content != own:
+                self._notes.append(f"{name} is not in UTF-8: it was read as Windows writes it.")
+            self._files[name] = content
+            reason = obstacle(content, self._trainings())
+            extraction = self._own_definitions(name, content) if reason else None
+            if extraction:
+                made, told = fill(name, None, extraction, self._templates)
+                if made is not None:
+                    self._files[name] = made
+                    self._notes += [f"{name} was read like a notebook, since {reason}.", *extraction.notes, *told]
+
+    def _own_definitions(self, name: str, content: bytes) -> Extraction | None:
+        try:
+            return extract(content, name)
+        except UnusableSubmission:
+            return None
+
+    def _trainings(self) -> frozenset[str]:
+        templates = [self._templates[name] for name in _TRAINING]
+        return frozenset().union(*(unfinished(template, template) for template in templates))
+
+    # --- other sources
+
+    def _extract(self, entry: Entry) -> Extraction | None:
+        """What a source holds; one that cannot be read is fatal only if it is all."""
+        try:
+            limit = _MAX_NOTEBOOK if entry.name.casefold().endswith(".ipynb") else MAX_FILE
+            return extract(entry.read(limit), entry.path)
+        except UnusableSubmission as error:
+            if self._fatal:
+                raise
+            self._notes.append(str(error))
+            return None
+
+    def _fill_from_notebook(self, extraction: Extraction) -> None:
+        if self._lacking():
+            self._notes += extraction.notes  # of no interest where the files are complete without the notebook
+        self._fill(extraction)
+        for name, text in extraction.files.items():
+            self._written.setdefault(name, (text, extraction.name))
+
+    def _fill_from_script(self, entry: Entry) -> None:
+        """Take from a script, if it mentions a definition that is lacking: most need not be parsed."""
+        lacking = {name.casefold().replace("_", "") for name in self._lacking()}
+        if not lacking:
+            return
+        try:
+            folded = entry.read(MAX_FILE).lower().replace(b"_", b"")
+        except UnusableSubmission:
+            return
+        if re.search(rf"(?:def|class)\s+(?:{'|'.join(sorted(lacking))})\b".encode(), folded):
+            extraction = self._extract(entry)
+            if extraction and self._fill(extraction):
+                self._notes += extraction.notes
+                self._used.add(entry.path)
+
+    def _lacking(self) -> set[str]:
+        """The functions and classes that no file has yet."""
+        templates = ((name, self._templates[name]) for name in self._labs)
+        return {lack for name, template in templates for lack in unfinished(self._files.get(name, template), template)}
+
+    def _fill(self, extraction: Extraction) -> bool:
+        """Complete every file; returns whether anything was taken."""
+        before = dict(self._files)
+        for name in self._editable:
+            content, told = fill(name, self._files.get(name), extraction, self._templates)
+            self._notes += told
+            if content is not None:
+                self._files[name] = content
+        return self._files != before
+
+    # --- what the files import
+
+    def _take_helpers(self, scripts: Iterable[Entry]) -> None:
+        """Take the student's modules that the files import, and those that these import in turn."""
+        modules = {e.name: e for e in reversed([*scripts]) if is_helper(e.name) and e.name not in self._templates}
+        waiting = [name for name in self._files if name.endswith(".py")]
+        taken: list[str] = []
+        while waiting and len(taken) < _MAX_HELPERS:
+            for root in sorted(imported_roots(self._files[waiting.pop()])):
+                name = f"{root}.py"
+                if name not in self._files and (content := self._helper(name, modules.get(name))) is not None:
+                    self._files[name] = content
+                    waiting.append(name)
+                    taken.append(name)
+        self._notes += note("Taken since graded files import them", taken)
+
+    def _helper(self, name: str, entry: Entry | None) -> bytes | None:
+        """The student's module of this name, without what should not run when it is imported."""
+        try:
+            if entry:
+                content = readable(entry.read(MAX_FILE))
+                self._used.add(entry.path)
+            elif is_helper(name) and name in self._written:
+                content = self._written.pop(name)[0].encode()
+            else:
+                return None
+            if reason := obstacle(content, self._trainings()):
+                content = extract(content, name).code.encode()
+                self._notes.append(f"Of {name}, only definitions were taken, since {reason}.")
+        except UnusableSubmission as error:
+            self._notes.append(str(error))
+            return None
+        return content
+
+    def _guard_imports(self) -> None:
+        staged = frozenset(name.removesuffix(".py") for name in self._files) | _PROVIDED
+        left_out = frozenset(name.removesuffix(".py") for name in self._labs if name not in self._files)
+        for name in [name for name in self._files if name.endswith(".py")]:
+            self._files[name], absent = guarded(self._files[name], staged, left_out)
+            self._notes += note(f"Not installed where {name} is graded, so what uses it there fails", absent)
+
+    def _tell_unused_cells(self) -> None:
+        for source in dict.fromkeys(source for _, source in self._written.values()):
+            names = [name for name, (_, by) in self._written.items() if by == source and self._is_foreign(name)]
+            self._notes += note(f"Not taken from {source}, since only {listed(self._editable)} are graded", names)
+
+    def _is_foreign(self, name: str) -> bool:
+        return name.endswith(".py") and name not in self._templates

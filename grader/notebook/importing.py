@@ -1,0 +1,142 @@
+"""What keeps a student's own file from being imported, and imports that may fail without costing the file."""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import importlib.util
+import sys
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
+from grader.notebook.cells import without_magics
+from grader.notebook.scripts import decoded, has_marks
+from grader.notebook.syntax import BOUND_TO_NOTEBOOKS, BROKEN_CODE, imported_module, is_main_guard, parse, parses
+
+__all__ = ["guarded", "imported_roots", "is_present", "obstacle", "readable"]
+
+_PRESENT = frozenset(
+    {
+        "matplotlib.pyplot",
+        "numpy",
+        "torch",
+        "torch.nn",
+        "torch.nn.functional",
+        "torch.optim",
+        "torch.utils.data",
+    }
+)
+"""Modules that the grader itself needs: any other import may fail without costing the rest of the file."""
+_WORK = frozenset(
+    {
+        *("CIFAR10", "DataLoader", "ImageFolder", "Loader", "load_cifar10", "load", "loadtxt", "open", "read_csv"),
+        *("backward", "finetune", "load_state_dict", "step", "test", "train"),
+        *("chdir", "get_ipython", "input", "mount"),
+    }
+)
+"""Calls that train, need a file of the student's, or need a notebook."""
+_STAND_INS = frozenset({"tqdm"})
+"""Modules that every worker has, installed or not."""
+_GUARD = b'with __import__("contextlib").suppress(ImportError): '
+
+
+def is_present(module: str) -> bool:
+    """Whether a module can be counted on wherever a submission is graded."""
+    return module in _PRESENT or module.partition(".")[0] in sys.stdlib_module_names
+
+
+def readable(content: bytes) -> bytes:
+    """The file in UTF-8 if only its encoding keeps it from being Python; else as it is."""
+    text = decoded(content)
+    if parses(content) or not parses(text):
+        return content
+    return text.encode()
+
+
+def obstacle(content: bytes, trainings: AbstractSet[str]) -> str:
+    """Why a file should be read like a notebook rather than be imported, in words; '' where it should not.
+
+    ``trainings`` are functions that take long.
+    """
+    try:
+        tree = parse(content)
+    except BROKEN_CODE:
+        text = decoded(content)
+        return "it holds what only a notebook understands" if has_marks(text) or without_magics(text) != text else ""
+    if _called(tree) & (_WORK | trainings):
+        return "importing it would train or load files"
+    return ""
+
+
+def _called(tree: ast.Module) -> set[str]:
+    """The last names of all that is called while a module is imported."""
+    names: set[str] = set()
+    todo: list[ast.AST] = [stmt for stmt in tree.body if not is_main_guard(stmt)]
+    while todo:
+        node = todo.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
+                continue
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                names.add(name)
+        todo.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def imported_roots(content: bytes) -> set[str]:
+    """The top-level modules that a file imports, wherever in it; none for one that is broken."""
+    try:
+        nodes = list(ast.walk(parse(content)))
+    except BROKEN_CODE:
+        return set()
+    return {root for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for root in _roots(node)}
+
+
+def _roots(stmt: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(stmt, ast.ImportFrom):
+        return [] if stmt.level else [imported_module(stmt).partition(".")[0]]
+    return [alias.name.partition(".")[0] for alias in stmt.names]
+
+
+def guarded(content: bytes, staged: AbstractSet[str], left_out: AbstractSet[str]) -> tuple[bytes, list[str]]:
+    """The file with its imports of modules that are not here made to pass, and the names of those nobody expects.
+
+    What uses such a module fails then, and nothing else. Every line keeps its number. ``staged`` are the modules that
+    lie beside the file, ``left_out`` those that should and do not.
+    """
+    try:
+        stmts = parse(content).body
+    except BROKEN_CODE:
+        return content, []
+    known = staged | _STAND_INS
+    lines = content.split(b"\n")
+    absent: dict[str, None] = {}
+    gone = left_out | BOUND_TO_NOTEBOOKS
+    for before, stmt, after in zip([None, *stmts], stmts, [*stmts[1:], None], strict=False):
+        if not isinstance(stmt, ast.Import | ast.ImportFrom):
+            continue
+        missing = [root for root in _roots(stmt) if root in gone or _is_absent(root, known)]
+        alone = (not before or before.end_lineno != stmt.lineno) and (not after or after.lineno != stmt.end_lineno)
+        if missing and alone:
+            absent |= dict.fromkeys(root for root in missing if root not in gone)
+            lines[stmt.lineno - 1] = _guarded_line(lines[stmt.lineno - 1], stmt, missing)
+    made = b"\n".join(lines)
+    return (made, list(absent)) if parses(made) else (content, [])
+
+
+def _guarded_line(line: bytes, stmt: ast.Import | ast.ImportFrom, missing: Iterable[str]) -> bytes:
+    """The first line of an import, guarded; of several modules those that are here come first."""
+    mark = codecs.BOM_UTF8 if line.startswith(codecs.BOM_UTF8) else b""
+    if isinstance(stmt, ast.Import) and len(stmt.names) > 1 and stmt.end_lineno == stmt.lineno:
+        names = sorted(stmt.names, key=lambda alias: alias.name.partition(".")[0] in missing)
+        line = ast.unparse(ast.Import(names)).encode() + b"\r" * line.endswith(b"\r")
+    return mark + _GUARD + line.removeprefix(mark)
+
+
+def _is_absent(root: str, known: AbstractSet[str]) -> bool:
+    if root in known or is_present(root):
+        return False
+    try:
+        return importlib.util.find_spec(root) is None
+    except ValueError:  # loaded, and nobody knows from where
+        return False
