@@ -5,17 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 from grader import __version__, locations
 from grader.authoring import template
+from grader.authoring.archive import write_archive
 from grader.errors import GraderError
 
 __all__ = ["build_kit", "build_wheel"]
 
 _INSTRUCTIONS = Path(__file__).with_name("kit_readme.md")
-_EPOCH = (2026, 1, 1, 0, 0, 0)  # a fixed time: the same contents give the same archive
 
 
 def build_wheel(folder: Path) -> Path:
@@ -42,15 +41,11 @@ def build_kit(out: Path) -> Path:
         GraderError: the wheel could not be built.
     """
     template.check()
-    out.mkdir(parents=True, exist_ok=True)
-    archive = out / f"compression-lab-kit-{__version__}.zip"
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build_wheel(Path(scratch))
         files = template.generate() | {
             "README.md": _INSTRUCTIONS.read_bytes().replace(b"WHEEL", wheel.name.encode()),
             wheel.name: wheel.read_bytes(),
         }
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as kit:
-        for name, content in sorted(files.items()):
-            kit.writestr(zipfile.ZipInfo(f"hw4/{name}", _EPOCH), content, zipfile.ZIP_DEFLATED)
-    return archive
+    archive = out / f"compression-lab-kit-{__version__}.zip"
+    return write_archive(archive, {f"hw4/{name}": content for name, content in files.items()})

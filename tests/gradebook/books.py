@@ -81,11 +81,12 @@ def class_book(assignment: Assignment) -> Book:
 
 
 def large_book(assignment: Assignment, size: int, seen: list[int]) -> Book:
-    """So many grades, each made when it is asked for; ``seen`` gets the number of each that is asked for."""
+    """So many grades of 10 KB, each made when it is asked for; ``seen`` gets the number of each that is asked for."""
 
     def grades() -> Iterator[Grade]:
         for number in range(size):
             seen.append(number)
-            yield Grade(student(f"s{number:05}"), Status.GRADED, HandIn("x"), FULL)
+            heavy = FULL.model_copy(update={"notes": (str(number).zfill(10_000),)})
+            yield Grade(student(f"s{number:05}"), Status.GRADED, HandIn("x"), heavy)
 
     return Book(assignment, grades)
