@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
-from grader.render.svg import Axis, Panel, draw_panel
+from grader.render.svg import Axis, Lines, Panel, draw_panel
 from grader.report import Curve
 
 __all__ = ["CurveFigure", "draw_curve", "parting_step"]
@@ -57,19 +59,32 @@ def parting_step(received: _Rows, expected: _Rows, floor: float = 0.0) -> int | 
     ``floor`` is an absolute difference that never counts. NaN always differs. A shorter or longer run
     parts at the first step that only one of them has. None where the runs agree to the end.
     """
-    for step, (row, wanted) in enumerate(zip(received, expected, strict=False)):
-        allowed = _RELATIVE_TOLERANCE * max(map(abs, wanted), default=0.0) + floor
-        alike = all(a == b or abs(a - b) <= allowed for a, b in zip(row, wanted, strict=False))
-        if len(row) != len(wanted) or not alike:
-            return step
-    return None if len(received) == len(expected) else min(len(received), len(expected))
+    steps = min(len(received), len(expected))
+    rows, wanted = received[:steps], expected[:steps]
+    lengths, right_lengths = [*map(len, rows)], [*map(len, wanted)]
+    width = max((*lengths, *right_lengths), default=0)
+    given, right = _matrix(rows, width, 0.0), _matrix(wanted, width, 0.0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        allowed = _RELATIVE_TOLERANCE * np.abs(right).max(axis=1, initial=0.0, keepdims=True) + floor
+        alike = ((given == right) | (np.abs(given - right) <= allowed)).all(axis=1)
+    alike &= np.array(lengths) == np.array(right_lengths)
+    if not alike.all():
+        return int(alike.argmin())
+    return None if len(received) == len(expected) else steps
+
+
+def _matrix(rows: _Rows, width: int, missing: float) -> NDArray[np.float64]:
+    """Rows of ``width`` numbers, where a row has fewer with ``missing``."""
+    if {*map(len, rows)} - {width}:
+        rows = [[*row[:width], *[missing] * (width - len(row))] for row in rows]
+    return np.array(rows, dtype=float).reshape(len(rows), width)
 
 
 def _loss_panel(curve: Curve, parting: int | None) -> Panel:
-    expected = [[_log10(value) for value in curve.expected_losses]]
-    received = [[_log10(v) for v in curve.losses[: len(curve.expected_losses)]]] if curve.losses else []
-    low, high = _domain(expected, received, least_reach=6.0)
-    low, high = math.floor(low), max(math.ceil(high), math.floor(low) + 1)
+    expected = _log10(np.array([curve.expected_losses], dtype=float))
+    received = _log10(np.array([curve.losses[: len(curve.expected_losses)]] if curve.losses else [[]], dtype=float))
+    least, most = _domain(expected, received, least_reach=6.0)
+    low, high = math.floor(least), max(math.ceil(most), math.floor(least) + 1)
     stride = next(n for n in (1, 2, 5, 10, 20, 50, 100, 200) if (high - low) / n <= 6)
     decades = range(math.ceil(low / stride) * stride, high + 1, stride)
     ticks = [(float(d), f"10{str(d).translate(_SUPERSCRIPTS)}") for d in decades]
@@ -88,8 +103,8 @@ def _loss_panel(curve: Curve, parting: int | None) -> Panel:
 
 def _weights_panel(curve: Curve, parting: int | None) -> Panel:
     elements = len(curve.expected_weights[0]) if curve.expected_weights else 0
-    expected = _columns(curve.expected_weights, elements)
-    received = _columns((curve.weights or [])[: len(curve.expected_weights)], elements)
+    expected = _matrix(curve.expected_weights, elements, math.nan).T
+    received = _matrix((curve.weights or [])[: len(curve.expected_weights)], elements, math.nan).T
     low, high = _domain(expected, received, least_reach=1.0)
     margin = 0.05 * (high - low)
     y = Axis.upward(low - margin, high + margin)
@@ -106,28 +121,22 @@ def _weights_panel(curve: Curve, parting: int | None) -> Panel:
     )
 
 
-def _columns(rows: _Rows, elements: int) -> list[list[float]]:
-    if not rows:
-        return []
-    return [[row[i] if i < len(row) else math.nan for row in rows] for i in range(elements)]
+def _log10(values: Lines) -> Lines:
+    """Logarithms; NaN where there is none."""
+    return np.log10(np.where((values > 0) & (values < math.inf), values, math.nan))
 
 
-def _log10(value: float) -> float:
-    return math.log10(value) if 0 < value < math.inf else math.nan
+def _finite(lines: Lines) -> NDArray[np.float64]:
+    return lines[np.isfinite(lines)]
 
 
-def _finite(lines: _Rows) -> list[float]:
-    return [value for line in lines for value in line if math.isfinite(value)]
-
-
-def _domain(expected: _Rows, received: _Rows, least_reach: float) -> tuple[float, float]:
+def _domain(expected: Lines, received: Lines, least_reach: float) -> tuple[float, float]:
     """Range of the axis: all expected values, and received ones no further off than that range is wide."""
-    wanted = _finite(expected) or _finite(received) or [0.0, 1.0]
-    low, high = min(wanted), max(wanted)
+    numbers = next((n for n in (_finite(expected), _finite(received)) if n.size), np.array([0.0, 1.0]))
+    low, high = float(numbers.min()), float(numbers.max())
     reach = max(high - low, least_reach)
-    near = [v for v in _finite(received) if low - reach <= v <= high + reach]
-    beyond = [min(max(v, low - reach), high + reach) for v in _finite(received)]
-    low, high = min([low, *near, *beyond]), max([high, *near, *beyond])
+    shown = np.clip(_finite(received), low - reach, high + reach)
+    low, high = float(shown.min(initial=low)), float(shown.max(initial=high))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
@@ -160,9 +169,9 @@ def _received(curve: Curve) -> tuple[tuple[str, Sequence[object] | None], ...]:
 
 def _cautions(loss: Panel, weights: Panel) -> list[str]:
     cautions: list[str] = []
-    if len(_finite(loss.received)) < sum(map(len, loss.received)):
+    if not np.isfinite(loss.received).all():
         cautions.append("Losses that are zero, negative or not finite have no place on a log scale and leave gaps.")
-    if len(_finite(weights.received)) < sum(map(len, weights.received)):
+    if not np.isfinite(weights.received).all():
         cautions.append("Weights that are not finite numbers leave gaps.")
     if _beyond(loss) or _beyond(weights):
         cautions.append("What lies far outside the expected range is cut off at the frame.")
@@ -170,4 +179,4 @@ def _cautions(loss: Panel, weights: Panel) -> list[str]:
 
 
 def _beyond(panel: Panel) -> bool:
-    return not all(panel.y.holds(value) for value in _finite(panel.received))
+    return not panel.y.holds(_finite(panel.received)).all()
