@@ -1,0 +1,27 @@
+"""A real browser that opens a page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+__all__ = ["browse", "needs_browser"]
+
+_BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
+
+needs_browser = pytest.mark.skipif(_BROWSER is None and not os.environ.get("CI"), reason="no Chromium on this machine")
+"""In CI a missing browser is a failure, not a skip."""
+
+
+def browse(page: Path, *options: str) -> str:
+    """Open a page with more options, and return what the browser prints."""
+    assert _BROWSER is not None
+    profile = page.parent / "profile"
+    command = [_BROWSER, *_QUIET, f"--user-data-dir={profile}", *options, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
