@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-__all__ = ["browse", "needs_browser"]
+__all__ = ["browse", "needs_browser", "untouched_address"]
 
 _BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -25,3 +28,13 @@ def browse(page: Path, *options: str) -> str:
     profile = page.parent / "profile"
     command = [_BROWSER, *_QUIET, f"--user-data-dir={profile}", *options, page.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@contextmanager
+def untouched_address() -> Iterator[str]:
+    """An address on this machine that nobody may have asked for anything at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/beacon.png"
+        listener.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            listener.accept()
