@@ -24,6 +24,7 @@ from grader.errors import GraderError, InternalError, StaleOutput, UnusableSubmi
 if TYPE_CHECKING:
     from grader.assignment import Assignment
     from grader.grade import Grader
+    from grader.gradebook.run import Engine
     from grader.report import Report
     from grader.worker.sandbox.policy import Policy
 
@@ -293,6 +294,9 @@ def batch(
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="A PostgreSQL database in place of a file in --out.")
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Grade on a Dask cluster, such as tcp://host:8786.")
+    ] = None,
     isolation: Annotated[
         Isolation, typer.Option(help="The whole sandbox, or none: with your rights.")
     ] = Isolation.FULL,
@@ -306,12 +310,11 @@ def batch(
     from grader.gradebook.pages import write_pages
     from grader.gradebook.progress import ConsoleWatch
     from grader.gradebook.roster import read_roster
-    from grader.gradebook.run import LocalEngine
     from grader.gradebook.summary import print_class
 
     rubric, console = _assignment(assignment), Console()
     students = read_roster(roster) if roster else None
-    engine = LocalEngine(rubric, jobs or os.cpu_count() or 1, isolation.policy)
+    engine = _engine(rubric, jobs, scheduler, isolation)
     with open_store(out, store) as opened:
         watch = ConsoleWatch(console)
         try:
@@ -328,6 +331,20 @@ def batch(
     console.print(told, markup=False, highlight=False, soft_wrap=True)
     if statistics.counts[Status.FAULT]:
         raise typer.Exit(GRADER_FAULT)
+
+
+def _engine(rubric: Assignment, jobs: int | None, scheduler: str | None, isolation: Isolation) -> Engine:
+    from grader.gradebook.run import LocalEngine
+
+    if scheduler is None:
+        return LocalEngine(rubric, jobs or os.cpu_count() or 1, isolation.policy)
+    if jobs is not None:
+        raise GraderError("--jobs is for this machine; a cluster has as many judges as it has workers")
+    try:
+        from grader.gradebook.cluster import ClusterEngine
+    except ModuleNotFoundError:
+        raise GraderError("--scheduler needs Dask: install compression-lab-grader[cluster]") from None
+    return ClusterEngine(scheduler, rubric, isolation.policy)
 
 
 @app.command()

@@ -30,7 +30,7 @@ _MAX_HELPERS = 16
 
 _HELPER = re.compile(r"[A-Za-z]\w*\.py", re.ASCII)
 _PROVIDED = frozenset({"resnet20", "train_util"})
-_RESERVED = _PROVIDED | {"conftest", "grader", "sitecustomize", "torchvision", "tqdm", "usercustomize"}
+_RESERVED = _PROVIDED | {"conftest", "grader", "matplotlib", "sitecustomize", "torchvision", "tqdm", "usercustomize"}
 _TRAINING = ("lab2_pruning.py", "lab3_quantization.py")
 """The labs whose functions take long on real data."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import pytest
 
 from grader.assignment import Assignment
@@ -149,7 +150,8 @@ class CheckRunner:
 
 
 def _run_pytest(arguments: list[str], plugin: _Plugin) -> None:
-    with _clean_environment():
+    # What a student's numbers become in our formulas is compared, whatever it is: no warning about it is needed.
+    with _clean_environment(), np.errstate(over="ignore", invalid="ignore"):
         code = pytest.main([*_OPTIONS, *arguments], plugins=[plugin])
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt

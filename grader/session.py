@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from grader.assignment import Assignment, Limits
 from grader.cases import Arrays, Case, CaseSet
 from grader.errors import CheckFailed, CheckTimedOut, InternalError
+from grader.forms import require_form
 from grader.worker.host import Worker, WorkerLost
 from grader.worker.sandbox.policy import Policy, Status
 from grader.written import Written
@@ -340,7 +341,9 @@ class Session:
 
     def follow_up(self, probe: str, params: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
         """Ask a question that an answer raised and that no case has."""
-        return self._interview.ask(probe, params, arrays)
+        facts, answer = self._interview.ask(probe, params, arrays)
+        require_form(probe, params, arrays, facts, answer)
+        return facts, answer
 
     def asked(self, prefix: str) -> dict[str, Answer | None]:
         """The public cases below ``prefix`` that some check has asked, with None where the answer was unusable."""
@@ -380,7 +383,9 @@ class Session:
 
     def _ask(self, case: Case, inputs: Arrays) -> Answer:
         self._load(case.module)
-        return answer_case(self._interview, case, inputs)
+        answer = answer_case(self._interview, case, inputs)
+        require_form(case.probe, case.params, inputs, answer.facts, dict(answer.arrays))
+        return answer
 
     def _load(self, module: str) -> None:
         """Import a module once, so that one that hangs or dies there costs its deadline only once."""

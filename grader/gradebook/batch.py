@@ -17,7 +17,7 @@ from grader.gradebook.roster import Roster
 from grader.gradebook.run import Engine, Job, Watch, grade_jobs
 from grader.gradebook.store import Store
 
-__all__ = ["STORE", "Batch", "grade_class", "open_store"]
+__all__ = ["Batch", "STORE", "grade_class", "open_store"]  # noqa: RUF022  (sorted as the house sorts)
 
 STORE = "gradebook.sqlite"
 """The store's file in the output folder."""

@@ -22,7 +22,17 @@ from grader.gradebook.store import Result
 from grader.submission import Submission, load_files, load_submission
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["Engine", "Job", "LocalEngine", "Watch", "grade_jobs", "grade_submission", "judge"]
+__all__ = [
+    "Engine",
+    "Job",
+    "LocalEngine",
+    "Watch",
+    "fault",
+    "grade_jobs",
+    "grade_submission",
+    "judge",
+    "require_sandbox",
+]
 
 _TICK = 0.5
 _MARGIN = 180.0
@@ -126,12 +136,21 @@ def judge(assignment: Assignment, isolation: Policy | None) -> Iterator[Callable
         GraderError: an essential layer of the sandbox is missing, and nobody said that this is all right.
     """
     with Grader(assignment, isolation=isolation) as grader:
-        if isolation is None and (lacking := grader.sandbox().lacking()):
-            raise GraderError(
-                f"student code would not be confined: {'; '.join(lacking)}. `grader doctor` says more; "
-                "--isolation none grades all the same, with your rights"
-            )
+        require_sandbox(grader, isolation)
         yield lambda job: grade_submission(grader, job.digest, job.load)
+
+
+def require_sandbox(grader: Grader, isolation: Policy | None) -> None:
+    """Refuse to go on without the essential layers, unless other isolation was asked for.
+
+    Raises:
+        GraderError: naming what is missing.
+    """
+    if isolation is None and (lacking := grader.sandbox().lacking()):
+        raise GraderError(
+            f"student code would not be confined: {'; '.join(lacking)}. `grader doctor` says more; "
+            "--isolation none grades all the same, with your rights"
+        )
 
 
 def grade_submission(grader: Grader, digest: str, load: Callable[[], Submission]) -> Result:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from grader.errors import UnusableSubmission
 from grader.notebook.syntax import CODE_LIMIT
 
-__all__ = ["code_cells", "refuse_too_much", "split_magic", "too_much_code", "without_magics"]
+__all__ = ["code_cells", "in_strings", "refuse_too_much", "split_magic", "too_much_code", "without_magics"]
 
 _MAX_CONTAINERS = 2_000_000
 _MAX_CELLS = 5_000
@@ -108,6 +108,15 @@ def without_magics(source: str) -> str:
             continued = line.endswith("\\") and not comment
             quote = quote if continued or quote in _TRIPLE else ""
     return "\n".join(lines)
+
+
+def in_strings(lines: Iterable[str]) -> Iterator[bool]:
+    """Whether each line starts inside of a string in three quotes."""
+    quote = ""
+    for line in lines:
+        yield bool(quote)
+        _, quote, _ = _scan(line, 0, quote)
+        quote = quote if quote in _TRIPLE else ""
 
 
 def _scan(line: str, depth: int, quote: str) -> tuple[int, str, bool]:

@@ -34,10 +34,8 @@ def unfinished(own: bytes, template: bytes) -> frozenset[str]:
         tree = parse(own)
     except BROKEN_CODE:
         return frozenset()
-    defined, bound = _public(tree), bound_names(tree)
-    return frozenset(
-        name for name in _public(parse(template)) if name not in bound or (name in defined and _stubs(defined[name]))
-    )
+    left, bound = _defined(tree) | dict.fromkeys(_assigned(tree), 0), bound_names(tree)
+    return frozenset(name for name in _defined(parse(template)) if name not in bound or left.get(name))
 
 
 def fill(
@@ -86,8 +84,9 @@ def _wanted(code: str, base: bytes, template: bytes, untouched: bool, newer: Abs
 
     Each with the name that it has in ``code``.
     """
-    found = {name: _stubs(definition) for name, definition in _public(parse(code)).items()}
-    stubs = {name: _stubs(definition) for name, definition in _public(parse(template)).items()}
+    stubs = _defined(parse(template))
+    tree = parse(code)
+    found = _defined(tree) | dict.fromkeys(_assigned(tree) & stubs.keys(), 0)
     needed = stubs.keys() if untouched else unfinished(base, template) | (newer & stubs.keys())
     written = {_folded(name): name for name in found if name not in stubs}
     wanted = {
@@ -103,8 +102,20 @@ def _folded(name: str) -> str:
     return name.casefold().replace("_", "")
 
 
-def _public(tree: ast.Module) -> dict[str, Definition]:
-    return {s.name: s for s in tree.body if isinstance(s, Definition) and not s.name.startswith("_")}
+def _defined(tree: ast.Module) -> dict[str, int]:
+    """The public functions and classes of a module, each with what is still to be written of it."""
+    return {s.name: _stubs(s) for s in tree.body if isinstance(s, Definition) and not s.name.startswith("_")}
+
+
+def _assigned(tree: ast.Module) -> set[str]:
+    """The names whose last binding at the top level is an assignment: of a lambda, say, or of another function."""
+    names: set[str] = set()
+    for stmt in tree.body:
+        if isinstance(stmt, ast.Assign):
+            names |= bound_names(stmt)
+        elif isinstance(stmt, Definition):
+            names.discard(stmt.name)
+    return names
 
 
 def _stubs(definition: Definition) -> int:

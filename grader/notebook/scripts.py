@@ -9,6 +9,7 @@ import tokenize
 from collections.abc import Iterator
 from itertools import pairwise
 
+from grader.notebook.cells import in_strings, without_magics
 from grader.notebook.syntax import BROKEN_CODE, CODE_LIMIT, parse, parses
 
 __all__ = ["decoded", "has_marks", "text_cells"]
@@ -17,7 +18,6 @@ _MARK = re.compile(r"#\s?%%(?:\s.*)?$|# In\s?\[[ \d*]*\]:?\s*$|# \+(?:\s.*)?$|# 
 """The line that starts a cell: of percent scripts, of nbconvert, and of the light format, which also ends cells."""
 _COMMENTED_MAGIC = re.compile(r"# ?(%%\w.*)")
 _AS_CALL = "get_ipython().run_cell_magic("
-_FRONT_MATTER = re.compile(r"---\n(?:.*\n)*?(?:jupytext|kernelspec):(?:.*\n)*?---\n")
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})\s*(?:python[23]?\b|\{(?:code-cell|code|python)\b)")
 
 Cells = list[tuple[int, str]]
@@ -49,7 +49,7 @@ def text_cells(content: bytes, name: str) -> Cells:
     """The code cells of a script, or of a Markdown file that jupytext wrote (others have none)."""
     text = decoded(content)
     if name.casefold().endswith(".md"):
-        return list(_markdown_cells(text)) if _FRONT_MATTER.match(text[:10_000]) else []
+        return list(_markdown_cells(text)) if _is_notebook(text) else []
     if len(text) > CODE_LIMIT:
         return [(1, text)]  # whoever counts the code refuses it
     return [(first, _restored(cell)) for start, part in _parts(text) for first, cell in _magic_cells(start, part)]
@@ -59,8 +59,11 @@ def _parts(text: str) -> Cells:
     """A script cut at the marks of its cells, or, if it has none and is broken, at its paragraphs."""
     lines = text.split("\n")
     starts = [i for i, line in enumerate(lines) if _MARK.match(line)]
-    if not starts and not parses(text):
-        starts = [i for i in range(1, len(lines)) if not lines[i - 1].strip() and re.match(r"[\w@%!#]", lines[i])]
+    if not starts and not parses(without_magics(text)):
+        inside = list(in_strings(lines))
+        starts = [
+            i for i in range(1, len(lines)) if not inside[i] and lines[i][:1].strip() and not lines[i - 1].strip()
+        ]
     bounds = [0, *starts, len(lines)]
     return [(a + 1, "\n".join(lines[a:b])) for a, b in pairwise(bounds) if a < b]
 
@@ -97,6 +100,13 @@ def _restored(cell: str) -> str:
     except BROKEN_CODE:
         pass
     return cell
+
+
+def _is_notebook(text: str) -> bool:
+    """Whether a Markdown file starts with what jupytext writes about the notebook that it is."""
+    front, fence, _ = text[:10_000].partition("\n---\n")
+    keys = {line.strip() for line in front.split("\n")}
+    return bool(fence) and front.startswith("---\n") and not keys.isdisjoint({"jupytext:", "kernelspec:"})
 
 
 def _markdown_cells(text: str) -> Iterator[tuple[int, str]]:

@@ -120,8 +120,7 @@ def _finalize(value: Any) -> Any:
 def _prose(text: str) -> Markup:
     """Escaped text with its `quoted` names set as code."""
     pieces = re.split(r"`([^`\n]+)`", clean(text))
-    shown = [Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(pieces)]
-    return Markup("").join(shown)
+    return Markup("".join(f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(pieces)))
 
 
 def _percent(score: float, possible: float) -> str:

@@ -36,9 +36,15 @@ _ESCAPE_SEQUENCE = re.compile(
 
 def clean(text: str) -> str:
     """Text that cannot steer a terminal or reorder a line: no escapes, control or invisible characters."""
+    if text.isprintable():  # most texts are, and newlines are not
+        return text
     text = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
     text = re.sub("[\r\v\f\x85\u2028\u2029]", "\n", text).replace("\t", "    ")
-    return "".join(c for c in text if c == "\n" or not unicodedata.category(c).startswith("C"))
+    return "\n".join(line if line.isprintable() else _visible(line) for line in text.split("\n"))
+
+
+def _visible(line: str) -> str:
+    return "".join(c for c in line if not unicodedata.category(c).startswith("C"))
 
 
 def clip(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import tempfile
 import time
@@ -214,10 +215,10 @@ def test_nothing_is_executed(places: list[str], together: bool) -> None:
         assert not trap.exists()
 
 
-def read_all(raw: bytes) -> Extraction | None:
+def read_all(raw: bytes, name: str = "hw.ipynb") -> Extraction | None:
     """Read as a submission is, into files that are missing and files of the student's own; None where it is refused."""
     try:
-        found = extract(raw, "hw.ipynb")
+        found = extract(raw, name)
     except UnusableSubmission:
         return None
     assert importable(found.code)
@@ -243,6 +244,30 @@ soups = st.lists(st.sampled_from(SOUP), max_size=30).map("".join)
 def test_any_text_in_cells_can_be_read(cells: list[str]) -> None:
     raw = json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]}).encode()
     assert read_all(raw) is not None, "a cell that is not Python costs itself, not the notebook"
+
+
+MARKS = ["\n# %%\n", "\n#%% [markdown]\n", "\n# +\n", "\n# -\n", "\n# In[3]:\n", "\n# %%writefile FP_layers.py\n# x\n",
+         "\n# %%time\n", "get_ipython().run_cell_magic('time', '', 'x = 1')", "\n```python\n", "\n```\n",
+         "\n~~~ {code-cell}\n", "---\njupytext:\n---\n", "def main():\n    def loss(w): return 1\n",
+         "if __name__ == '__main__':\n    "]  # fmt: skip
+
+
+@given(
+    text=st.lists(st.sampled_from(SOUP + MARKS * 2), max_size=30).map("".join),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252"]),
+    name=st.sampled_from(["hw.py", "hw.md", "lab1_sparse_optimization.py"]),
+)
+def test_any_script_can_be_read(text: str, encoding: str, name: str) -> None:
+    raw = text.encode(encoding, errors="replace")
+    assert read_all(raw, name) is not None
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "answers.toml").touch()
+        (Path(folder) / name).write_bytes(raw)
+        (Path(folder) / "lab2_pruning.py").write_text("from lab1_sparse_optimization import *\nfrom hw import *\n")
+        files = load_submission(Path(folder), locations.pristine()).files
+    assert importable(files["lab2_pruning.py"])
+    own = files.get(name, b"")
+    assert own in (b"", raw) or importable(own), "what was changed is Python"
 
 
 json_values = st.recursive(
@@ -300,6 +325,21 @@ def seconds(source: str) -> float:
     started = time.process_time()
     assert extract(notebook([source]), "hw.ipynb").definitions
     return time.process_time() - started
+
+
+@pytest.mark.parametrize(
+    "line", ["# %%\n", "# %%time\n", "\nx =\n", "# +\n\n# -\n", "```python\n```\n", '"""\n\nx\n', "``` python\n"]
+)
+@pytest.mark.parametrize("name", ["hw.py", "hw.md"])
+def test_scripts_of_many_cells_are_read_in_time_with_their_length(line: str, name: str) -> None:
+    def seconds(count: int) -> float:
+        started = time.process_time()
+        with contextlib.suppress(UnusableSubmission):
+            extract(f"---\njupytext:\n---\n{line * count}".encode(), name)
+        return time.process_time() - started
+
+    assert seconds(4_000) < 0.2 + 8 * seconds(1_000)
+    assert seconds(40_000) < 5
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
 
@@ -13,35 +12,9 @@ import pytest
 from grader.render.html import render_html
 from grader.render.plots import draw_curve, parting_step
 from grader.report import CheckReport, Curve, ManualItem, Outcome, PartReport, Report
+from tests.render.page import Page
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y> {{ 7*7 }} \x1b[31m\u202ered\x00`<b>`"
-VOID = {"meta", "br", "img", "hr", "input", "link"}
-
-
-class Page(HTMLParser):
-    """Tags and attributes as a browser would read them; complains about unbalanced tags."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def check(title: str = "Gradient is exact.", outcome: Outcome = Outcome.FAILED, **more: Any) -> CheckReport:

@@ -1,0 +1,118 @@
+"""Grade on a Dask cluster: each of its workers holds a warm grader, and all results come back to one store."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cache
+from types import TracebackType
+from typing import Any, Self
+
+from distributed import Client, Future, as_completed
+from distributed.scheduler import KilledWorker
+
+from grader.assignment import Assignment
+from grader.crew import Lost
+from grader.errors import GraderError, UnusableSubmission
+from grader.grade import Grader
+from grader.gradebook.grades import Status
+from grader.gradebook.run import Job, fault, grade_submission, require_sandbox
+from grader.gradebook.store import Result
+from grader.submission import Submission
+from grader.worker.sandbox.policy import Policy
+
+__all__ = ["ClusterEngine"]
+
+_TICK = 0.5
+_CONNECT_SECONDS = 20
+
+
+class ClusterEngine:
+    """Judges on a cluster that is already there.
+
+    A submission whose worker is lost goes to another one, as often as the cluster's ``allowed-failures`` says; only
+    what a student handed in crosses, so that workers need no common file system, but the same version of this project.
+
+    Args:
+        address: of the scheduler, such as ``tcp://10.0.0.1:8786``.
+        assignment: the rubric.
+        isolation: None for the whole sandbox, which every worker must then offer.
+
+    Raises:
+        GraderError: nobody answers there.
+    """
+
+    def __init__(self, address: str, assignment: Assignment, isolation: Policy | None = None) -> None:
+        self._assignment = assignment
+        self._isolation = isolation
+        self._waiting: dict[Any, Job] = {}
+        try:
+            self._client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise GraderError(f"no Dask scheduler answers at {address}: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._client.cancel(list(self._waiting), force=True)
+        self._client.close()
+
+    def running(self) -> list[tuple[Job, float]]:
+        """Not known: the scheduler decides."""
+        return []
+
+    def grade(self, jobs: Sequence[Job]) -> Iterator[Result | None]:
+        """A result for each job, as it ends; what cannot be read is not sent."""
+        rubric = self._assignment.model_dump_json()
+        sent: list[Future[Any]] = []
+        for job in jobs:
+            try:
+                submission = job.load()
+            except UnusableSubmission as error:
+                yield Result(job.digest, Status.UNUSABLE, 0.0, str(error))
+                continue
+            future = self._client.submit(_grade, rubric, self._isolation, job.digest, submission, pure=False)
+            self._waiting[future] = job
+            sent.append(future)
+        ended = as_completed(sent, loop=self._client.loop, raise_errors=False) if sent else None
+        for batch in ended.batches() if ended else ():
+            for future in batch:
+                yield _result(self._waiting.pop(future), future)
+            yield None
+
+
+def _result(job: Job, future: Future[Any]) -> Result:
+    try:
+        done = future.result()
+    except KilledWorker:
+        return fault(job, GraderError("the cluster lost every worker that it was given to"))
+    except Exception as error:  # a cancelled future, or a result that did not arrive
+        return fault(job, GraderError(f"the cluster has no result: {type(error).__name__}: {error}"))
+    if isinstance(done, Lost):
+        return fault(job, done.error)
+    result: Result = done
+    return result
+
+
+_one_at_a_time = threading.Lock()
+
+
+@cache
+def _grader(rubric: str, isolation: Policy | None) -> Grader:
+    """The grader of this worker process; it is warm from the second submission on."""
+    # Dask's nanny marks its workers as daemons, which multiprocessing forbids to have children, as a grader must.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    grader = Grader(Assignment.model_validate_json(rubric), isolation=isolation)
+    require_sandbox(grader, isolation)
+    return grader
+
+
+def _grade(rubric: str, isolation: Policy | None, digest: str, submission: Submission) -> Result | Lost:
+    """What a worker does with a submission; one after another, however many threads it has."""
+    with _one_at_a_time:
+        try:
+            return grade_submission(_grader(rubric, isolation), digest, lambda: submission)
+        except Exception as error:
+            return Lost(error if isinstance(error, GraderError) else GraderError(f"{type(error).__name__}: {error}"))
