@@ -86,7 +86,7 @@ def large_book(assignment: Assignment, size: int, seen: list[int]) -> Book:
     def grades() -> Iterator[Grade]:
         for number in range(size):
             seen.append(number)
-            heavy = FULL.model_copy(update={"notes": (str(number).zfill(10_000),)})
+            heavy = FULL.model_copy(update={"submission": str(number).zfill(10_000)})
             yield Grade(student(f"s{number:05}"), Status.GRADED, HandIn("x"), heavy)
 
     return Book(assignment, grades)
