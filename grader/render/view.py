@@ -13,6 +13,7 @@ __all__ = [
     "automatic_score",
     "bonus_points",
     "clean",
+    "counted",
     "findings",
     "format_points",
     "is_failed_note",
@@ -46,6 +47,11 @@ def _visible(line: str) -> str:
 def format_points(points: float) -> str:
     """At most two decimals and no trailing zeros: ``2``, ``0.5``, ``0.33``."""
     return f"{points:.2f}".rstrip("0").rstrip(".")
+
+
+def counted(count: float, noun: str) -> str:
+    """``1 point``, ``2 points``."""
+    return f"{format_points(count)} {noun}" if count == 1 else f"{format_points(count)} {noun}s"
 
 
 def is_note(check: CheckReport) -> bool:
