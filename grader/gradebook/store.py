@@ -259,10 +259,13 @@ def _engine(url: URL) -> Engine:
         raise GraderError(f"this store needs {error}: install compression-lab-grader[postgres]") from None
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
+    """Transactions are SQLAlchemy's to begin: Python's own would leave out the making of tables."""
+    connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")

@@ -16,6 +16,7 @@ from grader.assignment import Assignment, load_assignment
 from grader.gradebook.batch import grade_class, open_store
 from grader.gradebook.grades import Status
 from grader.gradebook.packing import pack
+from grader.gradebook.publish import publish
 from grader.gradebook.run import Job
 from grader.gradebook.store import Result
 from grader.report import CheckReport, Curve, ManualItem, Outcome, PartReport, Report
@@ -116,7 +117,8 @@ def main(folder: Path, out: Path, seconds: float) -> None:
     with open_store(out) as store:
         print("open", flush=True)
         watch = Silence(lambda name: print("kept", name, flush=True))
-        grade_class(folder, store, assignment, FakeEngine(assignment, seconds), watch)
+        batch = grade_class(folder, store, assignment, FakeEngine(assignment, seconds), watch)
+        publish(store.book(assignment, batch.keys), out)
     print("done", flush=True)
 
 

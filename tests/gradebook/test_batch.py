@@ -105,6 +105,7 @@ def test_killing_it_at_any_moment_loses_nothing(tmp_path: Path, assignment: Assi
         if number % 10 == 9:
             assert _grade_in_a_process(folder, out).communicate()[0].endswith("done\n")
             assert _content(out) == _content(tmp_path / "calm")
+            assert _published(out) == _published(tmp_path / "calm")
 
 
 def _grade_in_a_process(folder: Path, out: Path) -> subprocess.Popen[str]:
@@ -120,6 +121,12 @@ def _kept(out: Path, assignment: Assignment) -> set[str]:
         keys = store.last_keys()
         grades = store.book(assignment, keys) if keys else []
         return {grade.student.key for grade in grades if grade.status is Status.GRADED}
+
+
+def _published(out: Path) -> dict[str, bytes]:
+    """Pages and exports; only the class page says how long grading took."""
+    files = [path for path in out.rglob("*") if path.is_file() and not path.name.startswith((".", "gradebook.sqlite"))]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files if path.name != "index.html"}
 
 
 def _content(out: Path) -> list[tuple[object, ...]]:
