@@ -302,7 +302,7 @@ _PROCESSES = [
             try:
                 for _ in range(6):
                     os.fork()
-                time.sleep(3)
+                time.sleep(2)
             finally:
                 if os.getpid() != here: os._exit(0)
         """,
