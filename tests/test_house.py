@@ -38,15 +38,16 @@ LAYERS = {
     "render": {"report"},
     "watch": set(),
     "catalogue": {"errors"},
-    "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "gradebook", "locations", "memory",
-                  "oracle", "render", "report", "session", "submission", "verify", "written"},
+    "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "gradebook", "locations",
+                  "memory", "oracle", "render", "report", "session", "submission", "verify", "written"},
     "crew": {"errors", "worker"},
     "gradebook": {"assignment", "crew", "entries", "errors", "grade", "locations", "render", "report", "submission",
                   "worker"},
     "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
                "render", "report", "run_checks", "submission"},
-    "cli": {"assignment", "authoring", "doctor", "errors", "grade", "gradebook", "locations", "render", "report",
-            "submission", "verify", "watch", "worker"},
+    "class_commands": {"assignment", "errors", "gradebook", "locations", "worker"},
+    "cli": {"assignment", "authoring", "class_commands", "doctor", "errors", "grade", "gradebook", "locations",
+            "render", "report", "submission", "verify", "watch", "worker"},
 }  # fmt: skip
 
 

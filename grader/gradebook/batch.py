@@ -11,16 +11,13 @@ from filelock import FileLock, Timeout
 
 from grader.assignment import Assignment
 from grader.errors import GraderError
-from grader.gradebook.intake import Intake, take_in
+from grader.gradebook.intake import STORE, Intake, take_in
 from grader.gradebook.keys import Keys, keys_of
 from grader.gradebook.roster import Roster
 from grader.gradebook.run import Engine, Job, Watch, grade_jobs
 from grader.gradebook.store import Store
 
-__all__ = ["Batch", "STORE", "grade_class", "open_store"]  # noqa: RUF022  (sorted as the house sorts)
-
-STORE = "gradebook.sqlite"
-"""The store's file in the output folder."""
+__all__ = ["Batch", "grade_class", "open_store"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from grader.gradebook.figures import Bin, Spread
 from grader.render.svg import Axis
-from grader.render.view import format_points
+from grader.render.view import counted, format_points
 
 __all__ = ["describe", "draw_distribution"]
 
@@ -45,8 +45,7 @@ def _bar(bin: Bin, across: Axis, upward: Axis) -> Markup:
     left, right = across.place(bin.low) + _GAP / 2, across.place(bin.high) - _GAP / 2
     top = upward.place(bin.count)
     bar = '<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
-    students = "1 student" if bin.count == 1 else f"{bin.count} students"
-    words = f"{format_points(bin.low)} to {format_points(bin.high)} points: {students}"
+    words = f"{format_points(bin.low)} to {format_points(bin.high)} points: {counted(bin.count, 'student')}"
     return Markup(bar).format(left, top, right - left, _PLOT_HEIGHT - top, words)
 
 

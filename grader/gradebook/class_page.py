@@ -13,7 +13,7 @@ from grader.gradebook.figures import DiagnosisFigures, Group
 from grader.gradebook.grades import Grade, Status, Student, Total, Unclaimed
 from grader.gradebook.statistics import Statistics, reason_of
 from grader.gradebook.student_page import gradebook_templates, page_name, short
-from grader.render.view import format_points
+from grader.render.view import counted, format_points
 
 __all__ = ["Row", "class_page", "row_of"]
 
@@ -93,7 +93,7 @@ def row_of(grade: Grade, total: Total) -> Row:
     student = grade.student
     state, kind = _STATES[grade.status]
     if total.waiting:
-        state, kind = f"{_counted(len(total.waiting), 'answer')} to grade", "differs"
+        state, kind = f"{counted(len(total.waiting), 'answer')} to grade", "differs"
     return Row(
         name=short(student.name or student.key),
         sub=student.key if student.name else short(student.email),
@@ -134,7 +134,7 @@ def _facts(statistics: Statistics, assignment: Assignment) -> Iterator[_Fact]:
     if totals:
         yield _Fact("Median", format_points(totals.median), f"of {format_points(assignment.total)} points")
         final = ", not all final" if statistics.waiting.count else ""
-        yield _Fact("Mean", format_points(totals.mean), f"of {_counted(totals.count, 'total')}{final}")
+        yield _Fact("Mean", format_points(totals.mean), f"of {counted(totals.count, 'total')}{final}")
     if statistics.waiting.count:
         yield _Fact("To grade by hand", str(statistics.waiting_answers), f"answers of {statistics.waiting.count}")
     if statistics.late.count:
@@ -156,9 +156,9 @@ def _mistake(figures: DiagnosisFigures) -> _Mistake:
 
 def _matters(statistics: Statistics) -> Iterator[_Matter]:
     if (late := statistics.late).count:
-        yield _matter(f"{_counted(late.count, 'student')} handed in late:", late)
+        yield _matter(f"{counted(late.count, 'student')} handed in late:", late)
     if (waiting := statistics.waiting).count:
-        answers, students = _counted(statistics.waiting_answers, "answer"), _counted(waiting.count, "student")
+        answers, students = counted(statistics.waiting_answers, "answer"), counted(waiting.count, "student")
         yield _matter(f"{answers} of {students} still to be graded by hand:", waiting)
     if (median := statistics.median_seconds()) is not None:
         slowest = [_person(student, f"{seconds:.1f} s") for student, seconds in statistics.slowest()]
@@ -180,7 +180,3 @@ def _person(student: Student, words: str) -> _Person:
 
 def _of_row(row: Row) -> _Person:
     return _Person(row.name, row.href, row.words)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

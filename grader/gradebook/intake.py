@@ -19,7 +19,10 @@ from grader.errors import GraderError, UnusableSubmission
 from grader.gradebook.grades import HandIn, Student, Unclaimed
 from grader.gradebook.roster import Roster, identity, with_unique_keys
 
-__all__ = ["Found", "Intake", "take_in"]
+__all__ = ["Found", "Intake", "STORE", "take_in"]  # noqa: RUF022  (sorted as the house sorts)
+
+STORE = "gradebook.sqlite"
+"""The store's file in the output folder of a batch."""
 
 _METADATA = "submission_metadata.yml"
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "__pycache__"})
@@ -150,6 +153,8 @@ def _refusal(path: Path) -> str | None:
         return "a link, which is not followed"
     if not path.is_dir() and not path.is_file():
         return "neither a file nor a folder"
+    if (path / STORE).is_file():
+        return "what a batch wrote"
     if path.is_file() and path.suffix.casefold() not in _KINDS:
         return "no kind of file that is graded"
     return None

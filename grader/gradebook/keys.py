@@ -11,9 +11,11 @@ from typing import NamedTuple
 from grader import locations
 from grader.assignment import Assignment
 
-__all__ = ["Keys", "keys_of"]
+__all__ = ["Keys", "digest_of", "keys_of"]
 
-_NO_MATTER = frozenset({"gradebook", "render", "verify", "terms", "cli.py", "doctor.py", "watch.py", "__pycache__"})
+_NO_MATTER = frozenset(
+    {"class_commands.py", "gradebook", "render", "verify", "terms", "cli.py", "doctor.py", "watch.py", "__pycache__"}
+)
 """What of the grader no result depends on: it shows results, or proves the grader."""
 
 
@@ -35,10 +37,13 @@ def keys_of(assignment: Assignment) -> Keys:
     root = locations.instructor_folder("reference").parent
     grader = [path for path in sorted((root / "grader").iterdir()) if path.name not in _NO_MATTER]
     checks = [*grader, root / "fixtures" / "public", root / "fixtures" / "hidden", root / "student_template"]
-    return Keys(hashlib.sha256(told.encode()).hexdigest(), _digest(checks, root), _digest([root / "reference"], root))
+    return Keys(
+        hashlib.sha256(told.encode()).hexdigest(), digest_of(checks, root), digest_of([root / "reference"], root)
+    )
 
 
-def _digest(places: Iterable[Path], root: Path) -> str:
+def digest_of(places: Iterable[Path], root: Path) -> str:
+    """A digest of the files at and below some places, and of their names below ``root``."""
     digest = hashlib.sha256()
     for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:

@@ -15,6 +15,7 @@ import numpy as np
 from grader.assignment import Assignment
 from grader.gradebook.figures import CheckFigures, DiagnosisFigures, Group, PartFigures, Spread, spread_of
 from grader.gradebook.grades import Grade, Status, Student, Total
+from grader.render.view import counted
 from grader.report import CheckReport, Outcome, PartReport
 
 __all__ = ["Statistics", "reason_of"]
@@ -163,7 +164,7 @@ class Statistics:
 
     def _add_open_matters(self, grade: Grade, total: Total) -> None:
         if total.days_late:
-            self.late.add(grade.student, f"{total.days_late} {'day' if total.days_late == 1 else 'days'}")
+            self.late.add(grade.student, counted(total.days_late, "day"))
             self.points_lost += total.penalty
         if total.waiting:
             self.waiting.add(grade.student, ", ".join(total.waiting))

@@ -187,6 +187,18 @@ class Store:
         with self._reading() as connection:
             return [Unclaimed(row.path, row.reason) for row in connection.execute(wanted)]
 
+    def fingerprint(self, keys: Keys) -> Iterator[str]:
+        """Lines that differ where anything that ``grades`` or ``unclaimed`` says does."""
+        students, hand_ins, results = tables.students.c, tables.hand_ins.c, tables.results.c
+        about = (students.key, students.name, students.email, students.ids)
+        told = select(*about, hand_ins.path, hand_ins.submitted_at, hand_ins.marked_late, results.id,
+                      results.graded_at).select_from(_joined(keys)).order_by(students.key)  # fmt: skip
+        with self._reading() as connection:
+            for row in connection.execute(told):
+                yield repr(tuple(row))
+            yield repr(connection.scalar(select(func.max(tables.manual_scores.c.id))))
+        yield from map(repr, self.unclaimed())
+
     def grades(self, keys: Keys, *, curves: bool) -> Iterator[Grade]:
         """All students by key, some hundred at a time."""
         last = ""
@@ -218,6 +230,14 @@ class Book:
     def unclaimed(self) -> list[Unclaimed]:
         """What the last run found that belongs to nobody."""
         return self._store.unclaimed()
+
+    def with_curves(self) -> Book:
+        """The same with the Lab 1 runs in the reports, which costs time and memory."""
+        return Book(self._store, self.assignment, self._keys, True)
+
+    def fingerprint(self) -> Iterator[str]:
+        """Lines that differ where anything in the gradebook does."""
+        return self._store.fingerprint(self._keys)
 
 
 def _url(where: Path | str) -> URL:
@@ -310,15 +330,20 @@ def _with(keys: Keys) -> Any:
     return and_(results.rubric == keys.rubric, results.checks == keys.checks, results.reference == keys.reference)
 
 
-def _chunk_after(last: str, keys: Keys) -> Any:
-    students, hand_ins, results = tables.students.c, tables.hand_ins.c, tables.results.c
-    joined = tables.students.outerjoin(tables.hand_ins, students.hand_in == hand_ins.id).outerjoin(
+def _joined(keys: Keys) -> Any:
+    """Students with the hand-in that counts and its result, as far as there are any."""
+    hand_ins, results = tables.hand_ins.c, tables.results.c
+    return tables.students.outerjoin(tables.hand_ins, tables.students.c.hand_in == hand_ins.id).outerjoin(
         tables.results, and_(results.digest == hand_ins.digest, _with(keys))
     )
+
+
+def _chunk_after(last: str, keys: Keys) -> Any:
+    students, hand_ins, results = tables.students.c, tables.hand_ins.c, tables.results.c
     columns = (students.key, students.name, students.email, students.ids, hand_ins.path, hand_ins.submitted_at,
                hand_ins.marked_late, results.status, results.message, results.report, results.curves,
                results.seconds)  # fmt: skip
-    return select(*columns).select_from(joined).where(students.key > last).order_by(students.key).limit(_CHUNK)
+    return select(*columns).select_from(_joined(keys)).where(students.key > last).order_by(students.key).limit(_CHUNK)
 
 
 def _manual_scores(connection: Connection, students: Sequence[str]) -> dict[str, dict[str, ManualScore]]:

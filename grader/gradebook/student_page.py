@@ -14,7 +14,7 @@ from grader.errors import InternalError
 from grader.gradebook.grades import Grade, HandIn, Status, Student, Total
 from grader.gradebook.statistics import reason_of
 from grader.render.html import page_environment, report_values
-from grader.render.view import clean, format_points
+from grader.render.view import clean, counted, format_points
 from grader.report import Report
 
 __all__ = ["gradebook_templates", "page_name", "short", "student_page"]
@@ -148,11 +148,11 @@ def _waiting(report: Report | None, total: Total) -> str:
     if report is None or not total.waiting:
         return ""
     points = sum(item.max_score for item in report.manual if item.part in total.waiting)
-    return f"still to be graded: {', '.join(total.waiting)}, up to {format_points(points)} points"
+    return f"still to be graded: {', '.join(total.waiting)}, up to {counted(points, 'point')}"
 
 
 def _lateness(days: int, rule: Late) -> str:
-    late = "1 day late" if days == 1 else f"{days} days late"
+    late = f"{counted(days, 'day')} late"
     if rule.max_days is not None and days > rule.max_days:
         return f"{late}; nothing counts after {rule.max_days}"
     return f"{late}, {rule.percent_per_day:g} % for each day"
@@ -175,9 +175,9 @@ def _alert(grade: Grade) -> _Alert | None:
 
 
 def _sentence(words: str, room: int = 600) -> str:
-    """The words as a sentence of its own."""
+    """The reason as a sentence of its own."""
     told = short(words, room)
-    return told if not told or told[-1] in ".!?…" else f"{told}."
+    return f"Reason: {told}{'' if told[-1] in '.!?…' else '.'}" if told else ""
 
 
 def _hand_graded(grade: Grade, assignment: Assignment) -> Iterator[_HandGraded]:

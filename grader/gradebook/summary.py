@@ -11,7 +11,7 @@ from grader.gradebook.figures import Bin, CheckFigures, Group
 from grader.gradebook.grades import Status, Student, Unclaimed
 from grader.gradebook.statistics import Statistics
 from grader.render.pen import Pen
-from grader.render.view import format_points
+from grader.render.view import counted, format_points
 
 __all__ = ["print_class"]
 
@@ -66,14 +66,16 @@ def _print_pairs(pairs: Sequence[tuple[str, str]], count: int, pen: Pen) -> None
 
 
 def _print_counts(statistics: Statistics, pen: Pen) -> None:
-    pen.heading(f"{statistics.students} {'student' if statistics.students == 1 else 'students'}")
+    pen.heading(counted(statistics.students, "student"))
     said = [f"{statistics.counts[status]} {words}" for status, words in _WORDS.items() if statistics.counts[status]]
     if said:
         pen.line(", ".join(said), indent=2)
     if waiting := statistics.waiting.count:
-        pen.line(f"{statistics.waiting_answers} written answers of {waiting} still to be graded by hand", indent=2)
+        pen.line(
+            f"{counted(statistics.waiting_answers, 'written answer')} of {waiting} still to be graded by hand", indent=2
+        )
     if late := statistics.late.count:
-        pen.line(f"{late} late, which cost {format_points(statistics.points_lost)} points in all", indent=2)
+        pen.line(f"{late} late, which cost {counted(statistics.points_lost, 'point')} in all", indent=2)
 
 
 def _print_totals(statistics: Statistics, pen: Pen) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -21,7 +22,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 30, 42, 38
 _PLOT_WIDTH, _PLOT_HEIGHT = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 _COLOURS = 5
 _LABEL_GAP = 13.0
-_CACHED_LINES = 1024
+_CACHED_LINES = 256
 
 
 @dataclass(frozen=True)
@@ -94,38 +95,44 @@ class Panel:
 
 def draw_panel(panel: Panel) -> Markup:
     """The panel as one ``svg`` element. Numbers that are not finite become gaps."""
-    paths = [_path(line, panel, f"expected c{i % _COLOURS}") for i, line in enumerate(panel.expected)]
-    paths += [_path(line, panel, f"received c{i % _COLOURS}") for i, line in enumerate(panel.received) if line.size]
+    paths = _paths(panel.expected, panel, "expected") + _paths(panel.received, panel, "received")
     # The inner svg clips at the frame without needing an id, which would have to be unique on the page.
     return Markup(
         f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(panel.label)}">'
         f'<g transform="translate({_LEFT} {_TOP})"><text class="heading" x="0" y="-26">{escape(panel.heading)}</text>'
-        f'{_y_axis(panel)}{_x_axis(panel)}<svg width="{_PLOT_WIDTH}" height="{_PLOT_HEIGHT}">{"".join(paths)}</svg>'
+        f'{_y_axis(panel)}{_x_axis(panel)}<svg width="{_PLOT_WIDTH}" height="{_PLOT_HEIGHT}">{paths}</svg>'
         f"{_names(panel)}{_mark(panel)}</g></svg>"
     )
 
 
-def _path(line: Lines, panel: Panel, kind: str) -> str:
-    return f'<path class="{kind}" d="{_commands(line.tobytes(), panel.x, panel.y)}"/>'
+def _paths(lines: Lines, panel: Panel, kind: str) -> str:
+    if not lines.size:
+        return ""
+    drawn = _commands(lines.tobytes(), len(lines), panel.x, panel.y)
+    return "".join(f'<path class="{kind} c{i % _COLOURS}" d="{d}"/>' for i, d in enumerate(drawn))
 
 
 @lru_cache(_CACHED_LINES)
-def _commands(line: bytes, across: Axis, upward: Axis) -> str:
-    """The ``d`` of a path; all reports of a class draw the same expected lines, and many students' agree."""
-    values = np.frombuffer(line)
-    steps = np.flatnonzero(np.isfinite(values))
-    x, y = _tenths(across.places(steps.astype(float))), _tenths(upward.places(values[steps]))
+def _commands(lines: bytes, count: int, across: Axis, upward: Axis) -> list[str]:
+    """The ``d`` of each path; all reports of a class draw the same expected lines, and many students' agree."""
+    numbers = np.frombuffer(lines)
+    places = np.flatnonzero(np.isfinite(numbers))
+    line, step = np.divmod(places, len(numbers) // count)
+    values = numbers[places]
+    x, y = _tenths(across.places(step.astype(float))), _tenths(upward.places(values))
     # A line between two points beyond the frame would only sweep across it when a run blows up.
-    held = upward.holds(values[steps])
-    starts = np.ones(len(steps), bool)
-    starts[1:] = (np.diff(steps) > 1) | ~(held[1:] | held[:-1])
+    held = upward.holds(values)
+    starts = np.ones(len(places), bool)
+    starts[1:] = (np.diff(places) > 1) | np.diff(line).astype(bool) | ~(held[1:] | held[:-1])
     drawn = ~_are_flat(y, starts)
-    moves, lines, heights = _texts()
+    moves, lines_to, heights = _texts()
     pieces = np.empty((np.count_nonzero(drawn), 2), object)
-    pieces[:, 0] = np.where(starts, moves[x], lines[x])[drawn]
+    pieces[:, 0] = np.where(starts, moves[x], lines_to[x])[drawn]
     # A point between two gaps is a line of no length, which its round caps turn into a dot.
     pieces[:, 1] = np.where(starts, heights[y] + "h0", heights[y])[drawn]
-    return "".join(pieces.ravel().tolist())
+    ends = 2 * np.searchsorted(line[drawn], np.arange(count + 1))
+    texts = pieces.ravel().tolist()
+    return ["".join(texts[start:end]) for start, end in pairwise(ends.tolist())]
 
 
 def _are_flat(heights: NDArray[np.int64], starts: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from grader.render.view import (
     bonus_points,
     clean,
     clip,
+    counted,
     findings,
     format_points,
     is_failed_note,
@@ -151,8 +152,8 @@ def _print_failures(report: Report, pen: Pen) -> None:
             _print_finding(group, pen)
         if skipped:
             reasons = "; ".join(dict.fromkeys(c.message.rstrip(".") for c in skipped if c.message))
-            counted = _counted(len(skipped), "check") + " skipped"
-            pen.line(f"- {counted}: {reasons}" if reasons else f"- {counted}", "dim", indent=2)
+            said = counted(len(skipped), "check") + " skipped"
+            pen.line(f"- {said}: {reasons}" if reasons else f"- {said}", "dim", indent=2)
 
 
 def _print_finding(group: list[CheckReport], pen: Pen) -> None:
@@ -204,7 +205,7 @@ def _print_manual(items: Sequence[ManualItem], pen: Pen) -> None:
     empty = [item for item in items if not item.waiting]
     if waiting:
         points = format_points(sum(item.max_score for item in waiting))
-        pen.heading(f"Waiting for a person: {_counted(len(waiting), 'written answer')}, up to {points} points")
+        pen.heading(f"Waiting for a person: {counted(len(waiting), 'written answer')}, up to {points} points")
         pen.line(", ".join(dict.fromkeys(item.part for item in waiting)), indent=2)
     if empty:
         pen.heading("Still empty in answers.toml, and worth nothing until written")
@@ -257,7 +258,3 @@ def _skipped(part: PartReport) -> list[CheckReport]:
 def _suffix(check: CheckReport) -> str:
     late = " (timed out)" if check.outcome is Outcome.TIMEOUT else ""
     return late + (" (hidden check)" if check.hidden else "")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -14,6 +14,7 @@ __all__ = [
     "bonus_points",
     "clean",
     "clip",
+    "counted",
     "findings",
     "format_points",
     "is_failed_note",
@@ -57,6 +58,11 @@ def clip(text: str) -> str:
 def format_points(points: float) -> str:
     """At most two decimals and no trailing zeros: ``2``, ``0.5``, ``0.33``."""
     return f"{points:.2f}".rstrip("0").rstrip(".")
+
+
+def counted(count: float, noun: str) -> str:
+    """``1 point``, ``2 points``."""
+    return f"{format_points(count)} {noun}" if count == 1 else f"{format_points(count)} {noun}s"
 
 
 def is_note(check: CheckReport) -> bool:

@@ -13,8 +13,9 @@ import pytest
 
 from grader.assignment import Assignment
 from grader.errors import GraderError
-from grader.gradebook.batch import STORE, Batch, grade_class, open_store
+from grader.gradebook.batch import Batch, grade_class, open_store
 from grader.gradebook.grades import Grade, Status
+from grader.gradebook.intake import STORE
 from grader.gradebook.store import Store
 from tests.conftest import ROOT
 from tests.gradebook.fakes import FakeEngine, Silence, make_class

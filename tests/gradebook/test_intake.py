@@ -39,10 +39,11 @@ def _left(intake: Intake) -> dict[str, str]:
 
 def test_directories_zips_and_notebooks_are_named_after_students(tmp_path: Path) -> None:
     _write(tmp_path, "ada/FP_layers.py", "grace.ipynb", ".DS_Store", "__MACOSX/x", "notes.txt", "FP_layers.py")
+    _write(tmp_path, "out/gradebook.sqlite", "out/pages/index.html")
     _zip(tmp_path / "alan.zip")
     intake = take_in(tmp_path)
     assert _taken(intake) == {"ada": "ada", "alan": "alan.zip", "grace": "grace.ipynb"}
-    assert _left(intake).keys() == {"notes.txt", "FP_layers.py"}
+    assert _left(intake).keys() == {"notes.txt", "FP_layers.py", "out"}
     assert "put each student's files into one folder" in _left(intake)["FP_layers.py"]
 
 

@@ -111,10 +111,10 @@ class TestStudent:
     @pytest.mark.parametrize(
         ("grade", "words"),
         [
-            (NOT_GRADED[0], "the grader itself failed. a worker was lost. This is the grader’s fault"),
+            (NOT_GRADED[0], "the grader itself failed. Reason: a worker was lost. This is the grader’s fault"),
             (
                 NOT_GRADED[1],
-                "could not be graded. una.zip is no zip file. It earns no automatic points.",
+                "could not be graded. Reason: una.zip is no zip file. It earns no automatic points.",
             ),
             (NOT_GRADED[2], "Not graded yet. This submission waits for its turn."),
             (NOT_GRADED[3], "Nothing was handed in."),
@@ -130,7 +130,7 @@ class TestStudent:
     def test_a_fault_has_no_total_and_keeps_what_could_be_graded(self, assignment: Assignment) -> None:
         parts = part("1a", check("c", Outcome.ERROR), check("d", Outcome.PASSED))
         text = said(page_of(graded("ada", report(parts), status=Status.FAULT), assignment))
-        assert "No total yet: the grader itself failed. the grader failed on c." in text
+        assert "No total yet: the grader itself failed. Reason: the grader failed on c." in text
         assert "of 100 points" not in text and "Title of d" in text and text.count("Not final.") == 0
 
     def test_an_unusable_submission_keeps_what_a_person_gave(self, assignment: Assignment) -> None:

@@ -242,3 +242,10 @@ def test_files_in_memory_that_have_no_name_count_too(how: str, world: World, mon
     assert _matches(attack.ending, message), message
     message, _ = met(attack, world, POLICY.without(Layer.WATCHDOG))
     assert _matches(attack.succeeds, message), message
+
+
+def test_the_table_of_attacks_is_complete_and_true() -> None:
+    text = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\*([^*\n]+)\*(?!\*)", text)) - {"italics"} == {attack.name for attack in ATTACKS}
+    for path, test in re.findall(r"`(tests/\S+\.py)::(\w+)`", text):
+        assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path} has no {test}"
