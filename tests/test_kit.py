@@ -122,7 +122,9 @@ def test_a_student_starts_at_zero_and_earns_points(kit: Path, installed: Path) -
     assert report["score"] == pytest.approx(4 / 3, abs=1e-3)
 
 
-@pytest.mark.parametrize("command", [("template", "check"), ("fixtures", "build"), ("kit", "build"), ("demo",)])
+@pytest.mark.parametrize(
+    "command", [("template", "check"), ("fixtures", "build"), ("kit", "build"), ("autograder", "build"), ("demo",)]
+)
 def test_the_instructors_commands_say_that_they_need_the_checkout(
     installed: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:

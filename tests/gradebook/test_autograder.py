@@ -23,9 +23,11 @@ from grader.grade import Grader
 from grader.gradebook import gradescope_run
 from grader.gradebook.container import memory_here, policy_for, require_confined
 from grader.gradebook.exports.gradescope import Hidden, Results
+from grader.report import Outcome
 from grader.submission import Submission
 from grader.worker.sandbox.policy import Layer, Policy, Status
 from tests.conftest import ROOT
+from tests.gradebook.books import FULL, HALF, check, report
 
 DUE = "2026-12-01T23:59:00.000000-05:00"
 ON_TIME, A_DAY_LATE = "2026-12-01T23:58:59.123456-05:00", "2026-12-02T12:00:00+01:00"
@@ -239,12 +241,18 @@ def test_whatever_fails_is_written_without_a_score(
     assert type(error).__name__ in capsys.readouterr().err
 
 
+def test_one_check_that_fails_by_our_fault_is_a_failed_autograder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty = report(check("a"), check("b", 0, outcome=Outcome.ERROR, message="KeyError: 3"))
+    monkeypatch.setattr(gradescope_run, "_report", lambda *_, **__: faulty)
+    assert gradescope_run.main(["--root", str(place)]) == 3
+    shown = json.loads((place / "results" / "results.json").read_bytes())
+    assert shown.keys() == {"output", "output_format"} and "KeyError: 3" in shown["output"]
+
+
 @pytest.mark.parametrize("told", [None, "{", '{"id": 1}', '{"id": 1, "created_at": "yesterday"}'])
 def test_without_metadata_it_is_graded_and_the_student_reads_that_lateness_is_not_known(
     told: str | None, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.gradebook.books import HALF
-
     monkeypatch.setattr(gradescope_run, "_report", lambda *_, **__: HALF)
     if told is not None:
         (place / "submission_metadata.json").write_text(told)
@@ -269,8 +277,6 @@ def test_which_deadline_counts(
     due: str | None, own: str | None, rubric: str | None, days: int, assignment: Assignment, place: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from tests.gradebook.books import FULL
-
     monkeypatch.setattr(gradescope_run, "_report", lambda *_, **__: FULL)
     late = {"percent_per_day": 25, "deadline": rubric}
     (place / "rubric.json").write_text(json.dumps(assignment.model_dump(mode="json") | {"late": late}))

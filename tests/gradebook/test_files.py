@@ -28,6 +28,13 @@ def test_a_complete_file_takes_the_place_of_the_old_one(old: Path) -> None:
     assert old.read_bytes() == b"new" and os.listdir(old.parent) == [old.name]
 
 
+def test_the_old_file_itself_is_never_written_to(old: Path, tmp_path: Path) -> None:
+    """Another name of it still has all of the old content."""
+    os.link(old, tmp_path / "other")
+    write_atomically(old, [b"new"])
+    assert (tmp_path / "other").read_bytes() == b"old"
+
+
 def test_folders_are_made_and_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_atomically(tmp_path / "a" / "b" / "c.json", [b"{}"])
