@@ -75,7 +75,7 @@ class TestStudent:
     def test_the_totals_are_stated_one_by_one(self, assignment: Assignment) -> None:
         rubric = assignment.model_copy(update={"late": Late(percent_per_day=10)})
         parts = part("1a", check("c", Outcome.PASSED, 30)), part("bonus", check("b", Outcome.PASSED, 4), bonus=True)
-        grade = graded("ada", report(*parts, waiting=("1b",)), manual={"1a": ManualScore(6)}, late=True)
+        grade = graded("ada", report(*parts, waiting=("1a", "1b")), manual={"1a": ManualScore(6)}, late=True)
         text = said(page_of(grade, rubric))
         assert "36 of 100 points, so far" in text
         assert "Automatic checks 30 / 30" in text

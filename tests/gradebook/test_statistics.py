@@ -144,6 +144,16 @@ def test_discrimination_is_pearsons_r_with_the_points_of_other_parts(assignment:
     assert _correlated(assignment, rows) == pytest.approx(wanted, rel=1e-9)
 
 
+def test_discrimination_of_a_bonus_is_with_all_other_points(assignment: Assignment) -> None:
+    outcomes, points = (PASSED, FAILED, PASSED, FAILED), (10.0, 20.0, 30.0, 10.0)
+    grades = [
+        graded(f"s{i}", report(part("2a", check("c", PASSED, p)), part("bonus", check("b", o, 5), bonus=True)))
+        for i, (o, p) in enumerate(zip(outcomes, points, strict=True))
+    ]
+    wanted = standard.correlation([1.0, 0.0, 1.0, 0.0], points)
+    assert named(figures_of(assignment, grades))["b"].discrimination == pytest.approx(wanted, rel=1e-12)
+
+
 def test_discrimination_by_hand(assignment: Assignment) -> None:
     """Means 3.5 and 1.5, standard deviation sqrt(5) / 2, half of them pass: r = 2 / (sqrt(5) / 2) * 1 / 2."""
     rows = [(False, 1.0), (False, 2.0), (True, 3.0), (True, 4.0)]

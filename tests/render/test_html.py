@@ -249,6 +249,14 @@ def test_numbers_without_a_place_leave_gaps() -> None:
     assert not re.search(r"nan|inf[^o]", figure.loss + figure.weights)
 
 
+def test_a_lone_number_is_a_dot_and_a_level_line_has_two_ends() -> None:
+    weights = [[1.0, math.nan] for _ in range(41)]
+    weights[20][1] = 0.5
+    level, dot = paths(draw_curve(curve(weights=weights)).weights, "received")
+    assert re.fullmatch(r"M0\.0 ([\d.]+)h0L338\.0 \1", level)
+    assert re.fullmatch(r"M169\.0 [\d.]+h0", dot)
+
+
 def test_a_run_that_blows_up_is_cut_off_and_spares_the_rest() -> None:
     weights = [[(-10.0) ** (7 * k), 1e308] for k in range(41)]
     figure = draw_curve(curve(weights=weights, losses=[10.0 ** (7 * k) for k in range(41)]))
