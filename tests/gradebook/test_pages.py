@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,11 @@ def said(page: str) -> str:
     """The text of a page, without tags."""
     body = re.sub(r"(?s)<style>.*?</style>", "", page)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def _alone(rule: str) -> list[str]:
+    """The classes that a CSS rule names on their own."""
+    return re.findall(r"(?:^|, )\.([a-z]+)(?=\s*(?:,|$))", rule.strip())
 
 
 class TestStudent:
@@ -242,6 +248,16 @@ class TestAnyPage:
         for text in self.pages(Class(assignment, [long, replace(NOT_GRADED[0], message="w" * 10_000)])):
             assert not any(letter * 700 in text for letter in "wxyz")
         assert short("a\u202eb \n c" + "d" * 100) == "ab c" + "d" * 75 + "…"
+
+    def test_the_report_keeps_its_looks(self) -> None:
+        """No rule of these pages is for a class that means something in the report, such as a note."""
+        report_css, own_css = (
+            files("grader").joinpath(path).read_text(encoding="utf-8")
+            for path in ("render/report.css", "gradebook/templates/gradebook.css")
+        )
+        ruled = {name for rule in re.findall(r"^\s*(\.[^{]*)\{", own_css, re.MULTILINE) for name in _alone(rule)}
+        assert len(ruled) > 10
+        assert not ruled & {*re.findall(r"\.([a-z]+)", report_css)}
 
     def test_the_same_gradebook_gives_the_same_bytes(self, gradebook: Class, tmp_path: Path) -> None:
         written = []
