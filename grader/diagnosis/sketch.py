@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -30,6 +31,7 @@ FACT = "fact:"
 _FREQUENCIES = np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0]))
 _MOST_VALUES = 64
 _MOST_NUMBERS = 2_000_000  # the largest honest answer has some 300,000
+_KEPT_WAVES = 1 << 19
 _MOST_ARRAYS = 1_000
 _MOST_WORDS = 2_000
 _DEEPEST = 8
@@ -104,8 +106,17 @@ def _sketch_numbers(words: str, parts: list[NDArray[np.float64]]) -> Sketch:
 
 
 def _project(numbers: NDArray[np.float64]) -> tuple[float, ...]:
-    places, root = np.arange(1, len(numbers) + 1), np.sqrt(len(numbers))
-    return tuple(float(np.cos(frequency * places) @ numbers / root) for frequency in _FREQUENCIES)
+    count = len(numbers)
+    make = _waves if count <= _KEPT_WAVES else _waves.__wrapped__
+    waves = make(1 << (count - 1).bit_length())
+    return tuple(float(wave[:count] @ numbers / np.sqrt(count)) for wave in waves)
+
+
+@lru_cache(maxsize=20)
+def _waves(count: int) -> tuple[NDArray[np.float64], ...]:
+    """The first ``count`` values of each wave; answers of all submissions have the same few sizes."""
+    places = np.arange(1, count + 1)
+    return tuple(np.cos(frequency * places) for frequency in _FREQUENCIES)
 
 
 def _sketch_fact(value: Any) -> Sketch:

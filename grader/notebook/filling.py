@@ -7,11 +7,13 @@ import io
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from grader.notebook.extracting import Extraction
 from grader.notebook.importing import is_present
 from grader.notebook.syntax import (
     BROKEN_CODE,
+    REMEMBERED,
     Definition,
     Function,
     bound_names,
@@ -25,6 +27,7 @@ from grader.notebook.text import listed, same_text
 __all__ = ["fill", "unfinished"]
 
 
+@lru_cache(maxsize=REMEMBERED)
 def unfinished(own: bytes, template: bytes) -> frozenset[str]:
     """The public functions and classes of a template that a student's file lacks or still holds as stubs.
 

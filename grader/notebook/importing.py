@@ -8,10 +8,19 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from grader.notebook.cells import without_magics
 from grader.notebook.scripts import decoded, has_marks
-from grader.notebook.syntax import BOUND_TO_NOTEBOOKS, BROKEN_CODE, imported_module, is_main_guard, parse, parses
+from grader.notebook.syntax import (
+    BOUND_TO_NOTEBOOKS,
+    BROKEN_CODE,
+    REMEMBERED,
+    imported_module,
+    is_main_guard,
+    parse,
+    parses,
+)
 
 __all__ = ["guarded", "imported_roots", "is_present", "obstacle", "readable"]
 
@@ -83,13 +92,15 @@ def _called(tree: ast.Module) -> set[str]:
     return names
 
 
-def imported_roots(content: bytes) -> set[str]:
+@lru_cache(maxsize=REMEMBERED)
+def imported_roots(content: bytes) -> frozenset[str]:
     """The top-level modules that a file imports, wherever in it; none for one that is broken."""
     try:
         nodes = list(ast.walk(parse(content)))
     except BROKEN_CODE:
-        return set()
-    return {root for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for root in _roots(node)}
+        return frozenset()
+    found = (_roots(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    return frozenset().union(*found)
 
 
 def _roots(stmt: ast.Import | ast.ImportFrom) -> list[str]:

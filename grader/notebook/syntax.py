@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 
 __all__ = [
     "BOUND_TO_NOTEBOOKS",
     "BROKEN_CODE",
     "CODE_LIMIT",
+    "REMEMBERED",
     "Definition",
     "Function",
     "alias_name",
@@ -29,6 +31,8 @@ CODE_LIMIT = 2**20
 """Characters of code that are parsed: a syntax tree takes some 300 times the memory of its text."""
 BROKEN_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 """What parsing and compiling raise for code that cannot be used."""
+REMEMBERED = 32
+"""Files of which what was found is remembered: a search asks the same of a submission's few files again and again."""
 BOUND_TO_NOTEBOOKS = frozenset({"IPython", "google", "ipywidgets"})
 """Packages that only a notebook server has."""
 
@@ -45,6 +49,7 @@ def parse(source: str | bytes) -> ast.Module:
         return ast.parse(source)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def parses(source: str | bytes) -> bool:
     """Whether a text is Python."""
     try:
