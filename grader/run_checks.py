@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,22 @@ class Ending:
 
 
 class _Plugin:
-    """Chooses the checks of the rubric, gives them the session, and notes their endings."""
+    """Keeps the checks that pytest has collected, gives them the session, and notes their endings."""
 
-    def __init__(self, session: Session | None, chosen: frozenset[str]) -> None:
-        self._asked = session
-        self._chosen = chosen
+    def __init__(self) -> None:
+        self._asked: Session | None = None
         self.endings: dict[str, Ending] = {}
-        self.files: dict[str, str] = {}
+        self.items: dict[str, pytest.Item] = {}
+
+    def run(self, session: Session, chosen: Set[str]) -> Mapping[str, Ending]:
+        """Run some of the checks, in the order in which they were collected; the endings by name."""
+        self._asked, self.endings = session, {}
+        items = [item for name, item in self.items.items() if name in chosen]
+        # What a student's numbers become in our formulas is compared, whatever it is: no warning about it is needed.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for item, following in zip(items, [*items[1:], None], strict=False):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        return self.endings
 
     @pytest.fixture
     def session(self) -> Session:
@@ -60,8 +69,7 @@ class _Plugin:
         return self._asked
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.files = {_name(item): str(item.path) for item in items}
-        items[:] = [item for item in items if _name(item) in self._chosen]
+        self.items = {_name(item): item for item in items}
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         for needed in getattr(_function(item), "__needs__", ()):
@@ -105,7 +113,7 @@ def _ending(title: str, error: BaseException) -> Ending:
 
 
 class CheckRunner:
-    """Runs checks again and again; from the second time on it collects only the files that are needed.
+    """Runs checks again and again; pytest collects them once.
 
     Args:
         assignment: the rubric.
@@ -113,7 +121,7 @@ class CheckRunner:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._files: Mapping[str, str] = {}
+        self._plugin = _Plugin()
 
     def run(self, session: Session, parts: Iterable[str]) -> Mapping[str, Ending]:
         """Run every check of ``parts``; the endings by name.
@@ -122,22 +130,16 @@ class CheckRunner:
             AssignmentError: the rubric names a check that does not exist, or a check exists without a part.
             GraderError: pytest could not run them.
         """
-        chosen = frozenset(name for part in parts for name in self._assignment.parts[part].weights)
-        plugin = _Plugin(session, chosen)
-        known = {file for name, file in self._files.items() if name in chosen}
-        _run_pytest([*sorted(known or _check_files())], plugin)
-        if not self._files:
-            self._require_known(set(plugin.files))
-            self._files = plugin.files
-        return plugin.endings
+        self.require_known()
+        return self._plugin.run(session, {name for part in parts for name in self._assignment.parts[part].weights})
 
     def require_known(self) -> None:
         """Collect the checks without running them; see ``run`` for what is raised."""
-        plugin = _Plugin(None, frozenset())
-        _run_pytest(["--collect-only", *_check_files()], plugin)
-        self._require_known(set(plugin.files))
+        if not self._plugin.items:
+            _collect(self._plugin)
+            self._require_known(self._plugin.items.keys())
 
-    def _require_known(self, found: set[str]) -> None:
+    def _require_known(self, found: Set[str]) -> None:
         """Rubric and code list the same checks; a student's kit lacks the hidden ones, a term may drop a part."""
         parts = self._assignment.parts.values()
         known = {name for part in parts for name in part.public}
@@ -149,14 +151,13 @@ class CheckRunner:
             raise AssignmentError(f"checks without a part in the rubric: {', '.join(stray)}")
 
 
-def _run_pytest(arguments: list[str], plugin: _Plugin) -> None:
-    # What a student's numbers become in our formulas is compared, whatever it is: no warning about it is needed.
-    with _clean_environment(), np.errstate(over="ignore", invalid="ignore"):
-        code = pytest.main([*_OPTIONS, *arguments], plugins=[plugin])
+def _collect(plugin: _Plugin) -> None:
+    with _clean_environment():
+        code = pytest.main([*_OPTIONS, "--collect-only", *_check_files()], plugins=[plugin])
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise GraderError(f"the checks could not be run: pytest ended with {code!r}")
+        raise GraderError(f"the checks could not be collected: pytest ended with {code!r}")
 
 
 def _check_files() -> list[str]:

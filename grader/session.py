@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -215,6 +216,16 @@ InterviewFactory = Callable[..., Interview]
 """Makes an Interview from its arguments; ``grader verify`` has one that remembers."""
 
 
+_MOST_MEASURED = 10_000
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
 class Evaluator:
     """Measures accuracy: loads plain weights into the provided network, in a worker that never sees student code.
 
@@ -237,6 +248,7 @@ class Evaluator:
         self._labels = shared.shared["test.labels"]
         self._network = shared.group("net.")
         self._params = {"net": {"num_layers": 8, "width": len(self._network["head_conv.0.conv.weight"])}}
+        self._measured: dict[str, float] = {}
         self._baseline: float | None = None
 
     def close(self) -> None:
@@ -269,6 +281,14 @@ class Evaluator:
                 raise CheckFailed(f"{name} holds NaN or infinite values")
             state[name] = array.astype(state[name].dtype)
         arrays = {f"net.{name}": array for name, array in state.items()}
+        digest = _digest(arrays)  # what many submissions come to is measured once
+        if digest not in self._measured:
+            if len(self._measured) >= _MOST_MEASURED:
+                self._measured.clear()
+            self._measured[digest] = self._measure(arrays)
+        return self._measured[digest]
+
+    def _measure(self, arrays: Arrays) -> float:
         try:
             _, answer = self._interview.ask("lab2.logits", self._params, {**arrays, "images": self._images})
         except CheckFailed as failure:  # no student code ran

@@ -20,6 +20,7 @@ from grader.notebook.syntax import (
     imported_module,
     parse,
     statements,
+    tree_of,
     used_names,
 )
 from grader.notebook.text import listed, same_text
@@ -34,11 +35,11 @@ def unfinished(own: bytes, template: bytes) -> frozenset[str]:
     Empty for a file that cannot be parsed: its checks will say so.
     """
     try:
-        tree = parse(own)
+        tree = tree_of(own)
     except BROKEN_CODE:
         return frozenset()
     left, bound = _defined(tree) | dict.fromkeys(_assigned(tree), 0), bound_names(tree)
-    return frozenset(name for name in _defined(parse(template)) if name not in bound or left.get(name))
+    return frozenset(name for name in _defined(tree_of(template)) if name not in bound or left.get(name))
 
 
 def fill(

@@ -18,8 +18,8 @@ from grader.notebook.syntax import (
     REMEMBERED,
     imported_module,
     is_main_guard,
-    parse,
     parses,
+    tree_of,
 )
 
 __all__ = ["guarded", "imported_roots", "is_present", "obstacle", "readable"]
@@ -68,7 +68,7 @@ def obstacle(content: bytes, trainings: AbstractSet[str]) -> str:
     ``trainings`` are functions that take long.
     """
     try:
-        tree = parse(content)
+        tree = tree_of(content)
     except BROKEN_CODE:
         text = decoded(content)
         return "it holds what only a notebook understands" if has_marks(text) or without_magics(text) != text else ""
@@ -96,7 +96,7 @@ def _called(tree: ast.Module) -> set[str]:
 def imported_roots(content: bytes) -> frozenset[str]:
     """The top-level modules that a file imports, wherever in it; none for one that is broken."""
     try:
-        nodes = list(ast.walk(parse(content)))
+        nodes = list(ast.walk(tree_of(content)))
     except BROKEN_CODE:
         return frozenset()
     found = (_roots(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
@@ -116,7 +116,7 @@ def guarded(content: bytes, staged: AbstractSet[str], left_out: AbstractSet[str]
     lie beside the file, ``left_out`` those that should and do not.
     """
     try:
-        stmts = parse(content).body
+        stmts = tree_of(content).body
     except BROKEN_CODE:
         return content, []
     known = staged | _STAND_INS

@@ -24,6 +24,7 @@ __all__ = [
     "parse",
     "parses",
     "statements",
+    "tree_of",
     "used_names",
 ]
 
@@ -33,11 +34,22 @@ BROKEN_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowErr
 """What parsing and compiling raise for code that cannot be used."""
 REMEMBERED = 32
 """Files of which what was found is remembered: a search asks the same of a submission's few files again and again."""
+_REMEMBERED_SIZE = 1 << 15
 BOUND_TO_NOTEBOOKS = frozenset({"IPython", "google", "ipywidgets"})
 """Packages that only a notebook server has."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def tree_of(source: bytes) -> ast.Module:
+    """The syntax tree of a file, which may be shared: not to be changed. Raises one of BROKEN_CODE."""
+    return (_remembered_tree if len(source) <= _REMEMBERED_SIZE else parse)(source)
+
+
+@lru_cache(maxsize=16)
+def _remembered_tree(source: bytes) -> ast.Module:
+    return parse(source)
 
 
 def parse(source: str | bytes) -> ast.Module:
@@ -53,7 +65,7 @@ def parse(source: str | bytes) -> ast.Module:
 def parses(source: str | bytes) -> bool:
     """Whether a text is Python."""
     try:
-        parse(source)
+        tree_of(source) if isinstance(source, bytes) else parse(source)
     except BROKEN_CODE:
         return False
     return True

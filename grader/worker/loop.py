@@ -111,7 +111,7 @@ def _reset() -> None:
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
     np.seterr(all="warn")
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed would note a traceback for a GPU that is not there
     np.random.seed(0)  # noqa: NPY002  (the global state is the point here)
     random.seed(0)
 

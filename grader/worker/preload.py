@@ -33,14 +33,21 @@ from grader.worker.sandbox.places import libraries
 
 torch.set_num_threads(1)
 
+_CONVOLUTIONS = ((3, 6, 8, 3, 1), (6, 6, 8, 3, 1), (6, 12, 8, 3, 2), (12, 12, 4, 3, 1), (12, 24, 4, 3, 2),
+                 (24, 24, 2, 3, 1), (6, 12, 8, 1, 2), (12, 24, 4, 1, 2))  # fmt: skip
+"""Input and output channels, size of the images, size of the kernel, and stride of the small network's layers."""
+
 
 def _warm_torch() -> None:
-    """One training step: backward and the optimizers import most of what they need on first use."""
-    layer = torch.nn.Conv2d(1, 1, 3)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.5)
-    loss = F.cross_entropy(layer(torch.zeros(1, 1, 4, 4)).flatten(1), torch.zeros(1, dtype=torch.long))
-    torch.autograd.backward(loss)
-    optimizer.step()
+    """One training step on layers of the small network's shapes: what is imported or compiled on first use is there."""
+    for inputs, outputs, size, kernel, stride in _CONVOLUTIONS:
+        layer = torch.nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        net = torch.nn.Sequential(layer, torch.nn.BatchNorm2d(outputs))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5, weight_decay=0.1)
+        images = torch.zeros(16, inputs, size, size, requires_grad=True)
+        loss = F.cross_entropy(net(images).mean((2, 3)), torch.zeros(16, dtype=torch.long))
+        torch.autograd.backward(loss)
+        optimizer.step()
 
 
 def _warm_matplotlib() -> None:

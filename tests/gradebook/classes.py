@@ -23,6 +23,9 @@ HOSTILE = (
 )  # fmt: skip
 """The attacks of the class, ten at most; none of them waits for a deadline."""
 
+NO_NOTEBOOK = frozenset({"equivalents_lab1.solver_class"})
+"""Right, but cells are not run when a notebook is read, and its helper is an object that a cell makes."""
+
 # Where the attacks aim: nothing of it is there, or is ours.
 _WORLD = {"reference": str(locations.instructor_folder("reference") / LAB1), "outside": "/tmp/grader-outside",
           "tcp": 9, "daemon": "grader-daemon"}  # fmt: skip
@@ -50,7 +53,7 @@ def members(count: int, hostile: int, seed: int = 1) -> Iterator[Member]:
     """``count`` students of whom ``hostile`` attack and half of the others are right; no two have the same files."""
     dice = random.Random(seed)
     entries = sorted(all_entries(), key=lambda entry: entry.id)
-    right = [entry for entry in entries if entry.kind is Kind.EQUIVALENT]
+    right = [entry for entry in entries if entry.kind is Kind.EQUIVALENT and entry.id not in NO_NOTEBOOK]
     wrong = [entry for entry in entries if entry.kind is Kind.MISCONCEPTION]
     reference = {name: (locations.instructor_folder("reference") / name).read_bytes() for name in EDITABLE}
     kinds = [Intent.HOSTILE] * hostile
