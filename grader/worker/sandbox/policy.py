@@ -69,7 +69,7 @@ class Policy:
     file_size: int = 64 << 20
     files: int = 5000
     open_files: int = 256
-    processes: int = 64
+    processes: int = 32
     cpu_seconds: int | None = 360
 
     def __post_init__(self) -> None:
