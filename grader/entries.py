@@ -17,11 +17,12 @@ from pathlib import Path
 from grader.errors import UnusableSubmission
 from grader.notebook import listed
 
-__all__ = ["Entry", "directory_entries", "display_path", "file_entry", "note", "zip_entries"]
+__all__ = ["Entry", "directory_entries", "display_path", "file_entry", "note", "unpacked", "zip_entries"]
 
 _MIB = 2**20
 _MAX_ZIP = 64 * _MIB
 _MAX_CONTENT = 128 * _MIB
+_MAX_INNER_ZIPS = 3
 _MAX_MEMBERS = 5_000
 _MAX_ENTRIES = 20_000
 """Entries of a directory that are looked at, the shallowest first: a data set may lie beside the labs."""
@@ -125,7 +126,37 @@ def zip_entries(path: Path, wanted: str) -> tuple[list[Entry], list[str]]:
     ``wanted`` says what to hand in, should there be too much in the zip.
     """
     shown = display_path(path)
-    archive = _open_zip(_read_file(path, _MAX_ZIP, shown), shown, wanted)
+    return _members(_read_file(path, _MAX_ZIP, shown), shown, wanted)
+
+
+def unpacked(entries: list[Entry], wanted: str) -> tuple[list[Entry], list[str]]:
+    """The entries, with the contents of the first few zips among them in their places, and notes.
+
+    Zips inside of those are not unpacked.
+    """
+    found: list[Entry] = []
+    notes: list[str] = []
+    zips = 0
+    for entry in entries:
+        if not entry.name.casefold().endswith(".zip"):
+            found.append(entry)
+            continue
+        zips += 1
+        try:
+            if zips > _MAX_INNER_ZIPS:
+                raise UnusableSubmission(f"{listed([entry.path])} was not unpacked: hand in one zip.")
+            inside, told = _members(entry.read(_MAX_ZIP), listed([entry.path]), wanted)
+        except UnusableSubmission as error:
+            found.append(entry)
+            notes.append(str(error))
+        else:
+            found += [Entry(f"{entry.path}/{member.path}", member.read) for member in inside]
+            notes += told
+    return found, notes
+
+
+def _members(raw: bytes, shown: str, wanted: str) -> tuple[list[Entry], list[str]]:
+    archive = _open_zip(raw, shown, wanted)
     members = {name: info for info in archive.infolist() if not info.is_dir() and (name := _member_path(info))}
     if sum(info.file_size for info in members.values()) > _MAX_CONTENT:
         raise UnusableSubmission(f"{shown} unpacks to over {_MAX_CONTENT // _MIB} MiB: hand in only {wanted}.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.collecting import MAX_FILE, Search, is_helper
-from grader.entries import Entry, directory_entries, display_path, file_entry, note, zip_entries
+from grader.entries import Entry, directory_entries, display_path, file_entry, note, unpacked, zip_entries
 from grader.errors import InternalError, UnusableSubmission
 from grader.notebook import listed, same_text
 
@@ -49,7 +49,8 @@ def load_submission(path: Path, pristine: Path) -> Submission:
     ``pristine`` is the directory of the template, which says what a notebook has to define for which file.
     Raises UnusableSubmission where nothing can be graded.
     """
-    return _loaded(_name(path), path, *_entries(path), pristine)
+    entries, notes = _entries(path)
+    return _loaded(_name(path), path, entries, notes, pristine)
 
 
 def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submission:
@@ -125,7 +126,9 @@ def _entries(path: Path) -> tuple[list[Entry], list[str]]:
     except (OSError, ValueError):
         raise UnusableSubmission(f"{shown} does not exist: check the path.") from None
     if stat.S_ISDIR(mode):
-        return directory_entries(path)
+        entries, notes = directory_entries(path)
+        found, told = unpacked(entries, wanted=_NAMES)
+        return found, [*notes, *told]
     kind = path.suffix.casefold() if stat.S_ISREG(mode) else "special"
     if kind == ".zip":
         return zip_entries(path, wanted=_NAMES)

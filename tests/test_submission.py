@@ -678,3 +678,13 @@ def test_a_submission_is_named_after_its_path(home: Path, pristine: Path, monkey
     monkeypatch.chdir(home)
     assert load_submission(Path(), pristine).name == "alice"
     assert load_submission(home / ".." / "alice", pristine).name == "alice"
+
+
+def test_a_zip_in_a_folder_is_unpacked_too(home: Path, pristine: Path) -> None:
+    with zipfile.ZipFile(home / "hw4.zip", "w") as archive:
+        archive.writestr("hw4/FP_layers.py", "x = 1\n")
+        archive.writestr("hw4/again.zip", b"PK")
+    (home / "broken.zip").write_bytes(b"no zip")
+    found = load_submission(home, pristine)
+    assert found.files == {"FP_layers.py": b"x = 1\n"}
+    assert any("broken.zip is not an intact zip" in note for note in found.notes)

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-__all__ = [
+__all__ = [  # noqa: RUF022  (sorted as the house sorts)
     "BOUND_TO_NOTEBOOKS",
     "BROKEN_CODE",
     "CODE_LIMIT",
-    "REMEMBERED",
     "Definition",
     "Function",
+    "REMEMBERED",
     "alias_name",
     "bound_names",
     "check_compiles",

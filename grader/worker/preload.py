@@ -33,7 +33,7 @@ from grader.worker.sandbox.places import libraries
 
 torch.set_num_threads(1)
 # On the tiny network torch's own kernels are quicker than oneDNN's, and the same on more processors.
-torch.backends.mkldnn.set_flags(False)
+torch.backends.mkldnn.set_flags(False)  # type: ignore[no-untyped-call]
 
 _CONVOLUTIONS = ((3, 6, 8, 3, 1), (6, 6, 8, 3, 1), (6, 12, 8, 3, 2), (12, 12, 4, 3, 1), (12, 24, 4, 3, 2),
                  (24, 24, 2, 3, 1), (6, 12, 8, 1, 2), (12, 24, 4, 1, 2))  # fmt: skip
