@@ -91,12 +91,17 @@ def batch(
     from grader.gradebook.roster import read_roster
     from grader.gradebook.summary import print_class
 
+    if out.absolute() == folder.absolute():
+        raise GraderError(f"{out} is the folder with the submissions: give another --out")
+    if not folder.is_dir():
+        raise GraderError(f"{folder} is no folder: unpack what the course site handed out, and give the folder")
     rubric, console = load_rubric(assignment), Console()
     students = read_roster(roster) if roster else None
     with open_store(out, store) as opened:
-        watch = ConsoleWatch(console)
+        watch, before = ConsoleWatch(console), opened.last_assignment()
+        engine = _engine(rubric, jobs, scheduler, isolation)
         try:
-            graded = grade_class(folder, opened, rubric, _engine(rubric, jobs, scheduler, isolation), watch, students)
+            graded = grade_class(folder, opened, rubric, engine, watch, students, out)
         except KeyboardInterrupt:
             print("grader: interrupted; the next run goes on from here", file=sys.stderr)
             raise
@@ -105,10 +110,22 @@ def batch(
         book = opened.book(rubric, graded.keys)
         statistics = publish(book, out)
         print_class(statistics, book.unclaimed(), console)
+        notes = _changes(before, rubric, opened.left_out())
+    for told in notes:
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     told = f"{graded.graded} graded now, {graded.kept} as before. Look at {out / PAGES / 'index.html'}"
     console.print(told, markup=False, highlight=False, soft_wrap=True)
     if statistics.counts[Status.FAULT]:
         raise typer.Exit(GRADER_FAULT)
+
+
+def _changes(before: Assignment | None, rubric: Assignment, left_out: int) -> list[str]:
+    """What differs from the last run in a way that moves points or rows."""
+    told = [f"{left_out} students of earlier runs are neither in this folder nor on the roster: they are left out"]
+    told = told if left_out else []
+    if before is not None and before.late != rubric.late:
+        told.append("The rule for late days is not that of the last run; was --assignment forgotten?")
+    return told
 
 
 def _engine(rubric: Assignment, jobs: int | None, scheduler: str | None, isolation: Isolation) -> Engine:
@@ -138,11 +155,11 @@ def _graded(out: Path, url: str | None, assignment: Path | None) -> Iterator[tup
 
     if url is None and not (out / STORE).is_file():
         raise GraderError(f"{out} has no {STORE}: run `grader batch` first")
-    rubric = load_rubric(assignment)
     with open_store(out, url) as store:
-        keys = store.last_keys()
-        if keys is None:
+        keys, last = store.last_keys(), store.last_assignment()
+        if keys is None or last is None:
             raise GraderError(f"nobody was graded into {out} yet: run `grader batch` first")
+        rubric = load_rubric(assignment) if assignment else last
         if keys.rubric != keys_of(rubric).rubric:
             raise GraderError(f"{out} was graded by another rubric: give its --assignment, or run `grader batch` again")
         yield store, store.book(rubric, keys)
@@ -269,4 +286,6 @@ def manual_import(
         scores = read_scores(file, book.assignment, (grade.student.key for grade in book))
         opened.give(scores)
         statistics = publish(book, out)
-    print(f"{len(scores)} scores imported; {statistics.waiting_answers} written answers still wait")
+    taken = sum(score is None for _, _, score in scores)
+    told = f"{len(scores) - taken} scores imported" + (f", {taken} taken back" if taken else "")
+    print(f"{told}; {statistics.waiting_answers} written answers still wait")

@@ -6,6 +6,7 @@ import contextlib
 import math
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -15,7 +16,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import BaseProcess
-from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -56,6 +56,7 @@ class _Member(Generic[_Item]):
 
     process: SpawnProcess
     connection: Connection
+    folder: Path
     item: _Item | None = None
     since: float = field(default_factory=time.monotonic)
 
@@ -82,7 +83,7 @@ class Crew(Generic[_Item, _Done]):
         for member in self._members:
             member.connection.close()  # idle ones end by themselves
         for member in self._members:
-            _end(member.process, _PATIENCE if member.item is None else 0)
+            _end(member, _PATIENCE if member.item is None else 0)
         self._members.clear()
 
     def running(self) -> list[tuple[_Item, float]]:
@@ -154,23 +155,28 @@ class Crew(Generic[_Item, _Done]):
     def _dismiss(self, member: _Member[_Item]) -> None:
         self._members.remove(member)
         member.connection.close()
-        _end(member.process, 0)
+        _end(member, 0)
 
 
 def _hire(start: Start[Any, Any]) -> _Member[Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, start))
+    folder = Path(tempfile.mkdtemp(prefix="grader-judge-"))
+    folder.chmod(0o711)  # workers of another user find their directories in it
+    process = context.Process(target=_work, args=(theirs, start, folder))
     process.start()
     theirs.close()
-    return _Member(process, ours)
+    return _Member(process, ours, folder)
 
 
-def _end(process: SpawnProcess, patience: float) -> None:
+def _end(member: _Member[Any], patience: float) -> None:
+    """End a process with all that it started, and remove what they left."""
+    process = member.process
     process.join(patience)
     if process.exitcode is None and process.pid is not None:
         kill_tree(process.pid)
     process.join()
+    remove_tree(member.folder)
 
 
 def _how_it_ended(process: SpawnProcess) -> str:
@@ -178,12 +184,10 @@ def _how_it_ended(process: SpawnProcess) -> str:
     return f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
 
 
-def _work(connection: Connection, start: Start[Any, Any]) -> None:
+def _work(connection: Connection, start: Start[Any, Any], folder: Path) -> None:
     """The whole life of a member: begin, then answer each item until the connection is closed."""
-    folder = Path(tempfile.mkdtemp(prefix="grader-judge-"))
-    folder.chmod(0o711)  # workers of another user find their directories in it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the crew ends its members itself
     tempfile.tempdir = str(folder)
-    Finalize(None, remove_tree, args=(folder,), exitpriority=-200)  # after multiprocessing's own, whose files are in it
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(), folder), daemon=True).start()
     _answer(connection, start)
 

@@ -61,12 +61,14 @@ def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submissi
     entries: list[Entry] = []
     notes: list[str] = []
     for label, path in files.items():
-        if path.suffix.casefold() == ".zip":
+        if path.is_dir():
+            found, told = _entries(path)
+        elif path.suffix.casefold() == ".zip":
             found, told = zip_entries(path, wanted=_NAMES)
-            entries += found
-            notes += told
         else:
-            entries.append(file_entry(label, path))
+            found, told = [file_entry(label, path)], []
+        entries += found
+        notes += told
     return _loaded(name, Path(name), entries, notes, pristine)
 
 

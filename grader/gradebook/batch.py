@@ -49,25 +49,44 @@ def open_store(out: Path, url: str | None = None) -> Iterator[Store]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / ".lock")
-        with lock.acquire(timeout=0), Store(url or out / STORE) as store:
-            yield store
+        lock.acquire(timeout=0)
     except Timeout:
         raise GraderError(f"{out} is in use by another grader: wait for it, or give another --out") from None
     except OSError as error:
         raise GraderError(f"{out} cannot be written: {error.strerror}; what is in it is still there") from None
+    try:
+        with Store(url or out / STORE) as store:
+            yield store
+    finally:
+        lock.release()
 
 
 def grade_class(
-    folder: Path, store: Store, assignment: Assignment, engine: Engine, watch: Watch, roster: Roster | None = None
+    folder: Path,
+    store: Store,
+    assignment: Assignment,
+    engine: Engine,
+    watch: Watch,
+    roster: Roster | None = None,
+    apart: Path | None = None,
 ) -> Batch:
     """Grade every submission of a folder that has no result yet, by the rubric, checks and reference of now.
+
+    Args:
+        folder: the class.
+        store: where results are kept.
+        assignment: the rubric.
+        engine: where it is graded.
+        watch: who is told of progress.
+        roster: the students.
+        apart: what in the folder is no submission, namely the output.
 
     Raises:
         GraderError: the folder holds no submission, or the store cannot be written.
     """
     keys = keys_of(assignment)
-    intake = take_in(folder, roster)
-    run = store.begin(folder, keys, intake)
+    intake = take_in(folder, roster, apart)
+    run = store.begin(folder, assignment, keys, intake)
     jobs = _jobs(intake)
     known = store.graded(keys)
     waiting = [job for job in jobs if job.digest not in known]

@@ -142,7 +142,8 @@ def total_of(grade: Grade, assignment: Assignment) -> Total:
     parts = grade.report.parts if grade.report else ()
     automatic = sum(part.score for part in parts if not part.bonus)
     bonus = sum(part.score for part in parts if part.bonus)
-    manual = sum(score.points for part, score in grade.manual.items() if part in assignment.parts)
+    rubric = assignment.parts
+    manual = sum(min(score.points, rubric[part].manual) for part, score in grade.manual.items() if part in rubric)
     earned = automatic + bonus + manual
     days = _days_late(grade.hand_in, assignment.late) if grade.hand_in else 0
     penalty = earned * _share_lost(days, assignment.late)

@@ -30,7 +30,7 @@ _KINDS = (".zip", ".ipynb", ".py", ".toml", ".md")
 """Files that can be, or be part of, a submission."""
 
 _CANVAS = re.compile(r"(?P<who>[^_]+)_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)", re.IGNORECASE)
-_MOODLE = re.compile(r"(?P<who>.+)_(?P<user>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<name>.*)")
+_MOODLE = re.compile(r"(?P<who>.+?)_(?P<user>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<name>.*)")
 _ATTEMPT = re.compile(r"(?P<stem>.+)-(?P<number>\d{1,3})(?P<suffix>\.[A-Za-z0-9]+)?")
 
 _MIB = 1 << 20
@@ -46,12 +46,14 @@ class Found:
         hand_in: where it lies and when it came.
         files: by the name that the student gave it, the file; of a directory or a lone file only one.
         attempt: a number in the name that counts attempts.
+        first: who else it may be, namely the one whose attempt that is: what ``ada-2`` is to ``ada``.
     """
 
     student: Student
     hand_in: HandIn
     files: Mapping[str, Path]
     attempt: int = 0
+    first: Student | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -84,7 +86,7 @@ class _Finds:
         self.unclaimed.append(Unclaimed(path, reason))
 
 
-def take_in(folder: Path, roster: Roster | None = None) -> Intake:
+def take_in(folder: Path, roster: Roster | None = None, apart: Path | None = None) -> Intake:
     """Recognise the layout of ``folder`` and find every submission in it.
 
     Known are Gradescope's export, the names that Canvas and Moodle give, and plain directories, zips and notebooks that
@@ -93,11 +95,15 @@ def take_in(folder: Path, roster: Roster | None = None) -> Intake:
     Args:
         folder: what the course site handed out, unpacked.
         roster: the class, to which submissions are matched.
+        apart: something in the folder that is no submission.
 
     Raises:
         GraderError: the folder cannot be read, or holds no submission at all.
     """
     items = _items(folder)
+    if len(items) == 1 and (items[0] / _METADATA).is_file():  # an export that was unpacked into a folder of its own
+        folder, items = items[0], _items(items[0])
+    items = [path for path in items if apart is None or path.absolute() != apart.absolute()]
     if not items:
         raise GraderError(
             f"{display_path(folder)} holds no submission: give the folder with one entry for each student"
@@ -149,6 +155,15 @@ def _hashed(path: Path) -> bytes:
 
 def _refusal(path: Path) -> str | None:
     """Why an item cannot be a submission, if it cannot."""
+    try:
+        return _reason_against(path)
+    except OSError:
+        return "it cannot be read: give yourself permission to read it"
+
+
+def _reason_against(path: Path) -> str | None:
+    if path.is_dir():
+        os.listdir(path)
     if path.is_symlink():
         return "a link, which is not followed"
     if not path.is_dir() and not path.is_file():
@@ -170,14 +185,16 @@ def _gradescope(folder: Path, items: Iterable[Path]) -> _Finds:
             continue
         about = told.pop(path.name, None)
         if reason := _refusal(path):
-            finds.leave(path.name, reason)
+            finds.leave(_shown(path), reason)
         elif not isinstance(about, dict):
-            finds.leave(path.name, f"not in {_METADATA}")
+            finds.leave(_shown(path), f"not in {_METADATA}")
         else:
-            submitters = [_submitter(person) for person in about.get(":submitters") or () if isinstance(person, dict)]
+            people = about.get(":submitters")
+            told_of = [person for person in people if isinstance(person, dict)] if isinstance(people, list) else []
+            submitters = [_submitter(person, _shown(path)) for person in told_of]
             if not submitters:
-                finds.leave(path.name, f"{_METADATA} names nobody who submitted it")
-            hand_in = HandIn(path.name, _time(about.get(":created_at")))
+                finds.leave(_shown(path), f"{_METADATA} names nobody who submitted it")
+            hand_in = HandIn(_shown(path), _time(about.get(":created_at")))
             finds.found += [Found(student, hand_in, {path.name: path}) for student in submitters]
     for name in told:
         finds.leave(str(name), f"in {_METADATA}, but not in the folder")
@@ -202,7 +219,7 @@ _Loader.add_multi_constructor("!", _plain_data)
 def _metadata(path: Path) -> dict[str, Any]:
     try:
         data = yaml.load(path.read_bytes(), _Loader)
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # whatever the parser makes of it
         told = " ".join(str(error).split())[:200]
         raise GraderError(f"{display_path(path)} cannot be read: {told}; download the export again") from None
     if not isinstance(data, dict):
@@ -210,10 +227,10 @@ def _metadata(path: Path) -> dict[str, Any]:
     return data
 
 
-def _submitter(person: Mapping[str, Any]) -> Student:
+def _submitter(person: Mapping[str, Any], label: str) -> Student:
     name, email, sis = (str(person.get(f":{word}") or "").strip() for word in ("name", "email", "sid"))
     ids = {"sis": sis} if sis else {}
-    return Student(email or sis or name, name, email, ids)
+    return Student(email or sis or name or label, name, email, ids)
 
 
 def _time(value: object) -> datetime | None:
@@ -222,7 +239,7 @@ def _time(value: object) -> datetime | None:
             value = datetime.fromisoformat(value.replace(" UTC", "+00:00"))
         except ValueError:
             return None
-    if not isinstance(value, datetime):
+    if not isinstance(value, datetime) or not 1970 < value.year < 3000:
         return None
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
@@ -235,13 +252,15 @@ def _by_names(items: Sequence[Path]) -> _Finds:
     from_site: dict[tuple[str, str], list[tuple[re.Match[str], Path]]] = {}
     for path in items:
         if reason := _refusal(path):
-            finds.leave(path.name, reason)
+            finds.leave(_shown(path), reason)
         elif match := _CANVAS.fullmatch(path.name):
             from_site.setdefault(("canvas", match["user"]), []).append((match, path))
         elif match := _MOODLE.fullmatch(path.name):
             from_site.setdefault(("moodle", match["user"]), []).append((match, path))
         elif path.suffix.casefold() in (".py", ".toml", ".md"):
-            finds.leave(path.name, "a loose file that no course site named: put each student's files into one folder")
+            finds.leave(
+                _shown(path), "a loose file that no course site named: put each student's files into one folder"
+            )
         else:
             own.append(path)
     finds.found += _plain(own)
@@ -254,9 +273,24 @@ def _plain(paths: Sequence[Path]) -> Iterator[Found]:
     labels = [path.name if path.is_dir() else path.stem for path in paths]
     for path, label in zip(paths, labels, strict=True):
         again = _ATTEMPT.fullmatch(label)
-        is_attempt = again is not None and again["stem"] in labels
-        who = again["stem"] if again and is_attempt else label
-        yield Found(Student(who, who), HandIn(path.name), {path.name: path}, int(again["number"]) if again else 0)
+        base = again["stem"] if again and again["stem"] in labels else None
+        number = int(again["number"]) if again and base else 0
+        first = _named(base) if base else None
+        yield Found(_named(label), HandIn(_shown(path)), {path.name: path}, number, first)
+
+
+def _named(label: str) -> Student:
+    label = _printable(label)
+    return Student(label, label)
+
+
+def _shown(path: Path) -> str:
+    """A name as it is kept and shown, whatever bytes it is made of."""
+    return _printable(path.name)
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _of_site(site: str, user: str, files: list[tuple[re.Match[str], Path]], finds: _Finds) -> Found:
@@ -271,12 +305,12 @@ def _of_site(site: str, user: str, files: list[tuple[re.Match[str], Path]], find
             newest[plain] = (number, plain, path)
         spare = older[2] if older and newest[plain][2] is path else path if older else None
         if spare is not None:
-            finds.leave(spare.name, f"an older attempt; {newest[plain][2].name} was taken")
+            finds.leave(_shown(spare), f"an older attempt; {_shown(newest[plain][2])} was taken")
     taken = {name: path for _, name, path in newest.values()}
     match, path = files[0]
     late = any(m.groupdict().get("late") for m, _ in files)
-    label = match["who"]
-    hand_in = HandIn(min(path.name for path in taken.values()), marked_late=late)
+    label = _printable(match["who"])
+    hand_in = HandIn(min(map(_shown, taken.values())), marked_late=late)
     return Found(Student(f"{label}-{user}", label, ids={site: user}), hand_in, taken)
 
 
@@ -288,9 +322,9 @@ def _assigned(finds: _Finds, roster: Roster | None) -> Intake:
     owned: dict[str, tuple[Student, list[Found]]] = {}
     strangers: list[Found] = []
     for item in finds.found:
-        known = roster.find(item.student) if roster else None
+        known = _on_roster(item, roster) if roster else None
         if known is None:
-            strangers.append(item)
+            strangers.append(replace(item, student=item.first or item.student))
         else:
             owned.setdefault(known.key, (known, []))[1].append(item)
     others = roster.students if roster else ()
@@ -314,6 +348,10 @@ def _assigned(finds: _Finds, roster: Roster | None) -> Intake:
         tuple(sorted(missing, key=lambda student: student.key)),
         tuple(sorted(unclaimed, key=lambda item: (item.path, item.reason))),
     )
+
+
+def _on_roster(item: Found, roster: Roster) -> Student | None:
+    return roster.find(item.student) or (roster.find(item.first) if item.first else None)
 
 
 def _age(item: Found) -> tuple[datetime, int, float, str]:

@@ -60,10 +60,12 @@ def read_scores(
     for number, row in rows:
         try:
             student, part, score = _score(row, assignment, known)
+            if not row["points"].strip() and (row.get("comment") or "").strip():
+                raise ValueError("a comment without points would be lost: give points too")
             if row["points"].strip() and scores.setdefault((student, part), score) != score:
                 raise ValueError(f"{student} already has other points for {part} in this file")
         except ValueError as error:
-            problems.append(f"line {number}: {error}")
+            problems.append(f"row {number} ({row['student']}, {row['part']}): {error}")
     if problems:
         rest = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
         raise GraderError(f"{path} was not imported: {'; '.join(problems[:_SHOWN_PROBLEMS])}{rest}")
@@ -84,7 +86,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         if lacking := {"student", "part", "points"} - set(reader.fieldnames or ()):
             raise GraderError(f"{path} has no column {', '.join(sorted(lacking))}: start from `grader manual template`")
-        return [(reader.line_num, row) for row in reader if any(str(value or "").strip() for value in row.values())]
+        rows = enumerate(reader, 2)  # the titles are the first
+        return [(number, row) for number, row in rows if any(str(value or "").strip() for value in row.values())]
     except csv.Error as error:
         raise GraderError(f"{path} is not a CSV: {error}") from None
 

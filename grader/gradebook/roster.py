@@ -33,6 +33,7 @@ _COLUMNS = {
 Identity = tuple[str, str, str, tuple[tuple[str, str], ...]]
 
 _IDS = ("sis", "canvas", "login", "moodle", "gradescope", "section")
+_UNIQUE = ("sis", "canvas", "login", "moodle", "gradescope")
 _STUDENT_ROLES = frozenset({"", "student", "learner"})
 _NO_PERSON = frozenset({"points possible", "student, test", "test student"})
 
@@ -48,12 +49,23 @@ class Roster:
                 self._by_word[word] = student if self._by_word.get(word, student) == student else None
 
     def find(self, student: Student) -> Student | None:
-        """The one student of the roster who is meant, with the ids of both; None if nobody, or several could be."""
+        """The one student of the roster who is meant, with the ids of both.
+
+        None if nobody, or several could be, and if an id or an address says that it is another of the same name.
+        """
         for word in _words_of(student):
             known = self._by_word.get(word)
-            if known is not None:
+            if known is not None and not _contradict(known, student):
                 return replace(known, ids={**student.ids, **known.ids})
         return None
+
+
+def _contradict(one: Student, other: Student) -> bool:
+    pairs = [(one.ids.get(system, ""), other.ids.get(system, "")) for system in _UNIQUE]
+    agree = [_plain(a) == _plain(b) for a, b in pairs if a and b]
+    if agree:
+        return not all(agree)
+    return bool(one.email and other.email) and _plain(one.email) != _plain(other.email)
 
 
 def _words_of(student: Student) -> Iterator[str]:
@@ -94,14 +106,19 @@ def read_roster(path: Path) -> Roster:
     except UnicodeDecodeError:
         raise GraderError(f"the roster {path} is not UTF-8: save it as CSV UTF-8") from None
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        titles = text.partition("\n")[0]
+        delimiter = ";" if titles.count(";") > titles.count(",") else ","
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter))
     except csv.Error as error:
         raise GraderError(f"the roster {path} is not a CSV: {error}") from None
     columns = _columns(rows[0] if rows else [])
     if not columns.keys() & {"name", "last", "email", "sis", "canvas", "login"}:
         raise GraderError(f"the roster {path} has no column Name, Email, Student ID or Login in its first line")
     people = [_student({name: row[i].strip() for name, i in columns.items() if i < len(row)}) for row in rows[1:]]
-    students = with_unique_keys(student for student in people if student is not None)
+    once: dict[str, Student] = {}
+    for student in filter(None, people):
+        once.setdefault((student.email or student.key).casefold(), student)
+    students = with_unique_keys(once.values())
     if not students:
         raise GraderError(f"the roster {path} names no student")
     return Roster(students.values())
@@ -119,6 +136,8 @@ def _columns(titles: Iterable[str]) -> dict[str, int]:
 def _student(row: Mapping[str, str]) -> Student | None:
     name = row.get("name") or " ".join(filter(None, (row.get("first"), row.get("last"))))
     ids = {system: row[system] for system in _IDS if row.get(system)}
+    if "moodle" in ids:
+        ids["moodle"] = ids["moodle"].removeprefix("Participant ")  # as the grading worksheet has it
     email = row.get("email", "")
     if row.get("role", "").casefold() not in _STUDENT_ROLES or name.casefold().strip() in _NO_PERSON:
         return None
@@ -153,7 +172,7 @@ def identity(student: Student) -> Identity:
 def _slug(text: str) -> str:
     """ASCII letters and digits, ``.``, ``_``, ``@`` and ``-``; a text that loses letters gets a digest of itself."""
     plain = unicodedata.normalize("NFKD", text.strip())
-    kept = re.sub(r"[^A-Za-z0-9._@-]+", "-", "".join(c for c in plain if not unicodedata.combining(c))).strip("-.")
+    kept = re.sub(r"[^A-Za-z0-9._@-]+", "-", "".join(c for c in plain if not unicodedata.combining(c))).strip("-.@")
     lost = any(c.isalnum() and not c.isascii() for c in plain)
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]
     return f"{kept[:60]}-{digest}".lstrip("-") if lost or len(kept) > 60 else kept

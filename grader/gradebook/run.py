@@ -64,7 +64,8 @@ class Job:
                 return load_submission(paths[0], locations.pristine())
             return load_files(self.name, self.files, locations.pristine())
         except UnusableSubmission as error:
-            raise UnusableSubmission(str(error).replace(f"{paths[0].parent}/", "")) from None
+            told = str(error).replace(str(paths[0]), "the submission").replace(self.name, "the submission")
+            raise UnusableSubmission(told[:1].upper() + told[1:]) from None
 
 
 class Engine(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,14 +108,15 @@ class Store:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
-    def begin(self, folder: Path, keys: Keys, intake: Intake) -> int:
+    def begin(self, folder: Path, assignment: Assignment, keys: Keys, intake: Intake) -> int:
         """Note who is in the class and what was handed in; returns the number of this run."""
         with self._writing() as connection:
-            values = {"started_at": _now(), "folder": str(folder), **keys._asdict()}
+            rubric = json.dumps(assignment.model_dump(mode="json"), sort_keys=True)
+            values = {"started_at": _now(), "folder": str(folder), "assignment": rubric, **keys._asdict()}
             run = _inserted(connection, tables.runs, values)
             people = {item.student.key: item.student for item in intake.found}
             people |= {student.key: student for student in intake.missing}
-            _note_students(connection, people)
+            _note_students(connection, run, people)
             _note_hand_ins(connection, run, intake.found)
             _insert_all(connection, tables.unclaimed, [
                 {"run": run, "path": item.path, "reason": item.reason} for item in intake.unclaimed
@@ -180,10 +182,25 @@ class Store:
             row = connection.execute(select(tables.runs).order_by(tables.runs.c.id.desc()).limit(1)).first()
         return Keys(row.rubric, row.checks, row.reference) if row else None
 
+    def last_assignment(self) -> Assignment | None:
+        """The rubric that the last run graded by, with its rule for late days; None before the first."""
+        with self._reading() as connection:
+            told = connection.scalar(select(tables.runs.c.assignment).order_by(tables.runs.c.id.desc()).limit(1))
+        return Assignment.model_validate_json(told) if told else None
+
+    def left_out(self) -> int:
+        """How many students of earlier runs the last one did not see; they are in the store, and in no gradebook."""
+        with self._reading() as connection:
+            return int(
+                connection.scalar(
+                    select(func.count()).select_from(tables.students).where(tables.students.c.run != _last())
+                )
+                or 0
+            )
+
     def unclaimed(self) -> list[Unclaimed]:
         """What the last run found that belongs to nobody."""
-        last = select(func.max(tables.runs.c.id)).scalar_subquery()
-        wanted = select(tables.unclaimed).where(tables.unclaimed.c.run == last).order_by(tables.unclaimed.c.id)
+        wanted = select(tables.unclaimed).where(tables.unclaimed.c.run == _last()).order_by(tables.unclaimed.c.id)
         with self._reading() as connection:
             return [Unclaimed(row.path, row.reason) for row in connection.execute(wanted)]
 
@@ -191,8 +208,8 @@ class Store:
         """Lines that differ where anything that ``grades`` or ``unclaimed`` says does."""
         students, hand_ins, results = tables.students.c, tables.hand_ins.c, tables.results.c
         about = (students.key, students.name, students.email, students.ids)
-        told = select(*about, hand_ins.path, hand_ins.submitted_at, hand_ins.marked_late, results.id,
-                      results.graded_at).select_from(_joined(keys)).order_by(students.key)  # fmt: skip
+        told = select(*about, hand_ins.path, hand_ins.submitted_at, hand_ins.marked_late, results.id, results.graded_at)
+        told = told.select_from(_joined(keys)).where(_in_class()).order_by(students.key)
         with self._reading() as connection:
             for row in connection.execute(told):
                 yield repr(tuple(row))
@@ -298,11 +315,11 @@ def _inserted(connection: Connection, table: Table, values: Mapping[str, Any]) -
     return number
 
 
-def _note_students(connection: Connection, people: Mapping[str, Student]) -> None:
-    rows = [{"key": s.key, "name": s.name, "email": s.email, "ids": dict(s.ids)} for s in people.values()]
+def _note_students(connection: Connection, run: int, people: Mapping[str, Student]) -> None:
+    rows = [{"key": s.key, "name": s.name, "email": s.email, "ids": dict(s.ids), "run": run} for s in people.values()]
     if rows:
         insert = _insert(connection, tables.students)
-        known = {name: insert.excluded[name] for name in ("name", "email", "ids")}
+        known = {name: insert.excluded[name] for name in ("name", "email", "ids", "run")}
         connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=known), rows)
 
 
@@ -333,6 +350,15 @@ def _with(keys: Keys) -> Any:
     return and_(results.rubric == keys.rubric, results.checks == keys.checks, results.reference == keys.reference)
 
 
+def _last() -> Any:
+    return select(func.max(tables.runs.c.id)).scalar_subquery()
+
+
+def _in_class() -> Any:
+    """Those whom the last run saw, in the folder or on the roster."""
+    return tables.students.c.run == _last()
+
+
 def _joined(keys: Keys) -> Any:
     """Students with the hand-in that counts and its result, as far as there are any."""
     hand_ins, results = tables.hand_ins.c, tables.results.c
@@ -346,7 +372,13 @@ def _chunk_after(last: str, keys: Keys) -> Any:
     columns = (students.key, students.name, students.email, students.ids, hand_ins.path, hand_ins.submitted_at,
                hand_ins.marked_late, results.status, results.message, results.report, results.curves,
                results.seconds)  # fmt: skip
-    return select(*columns).select_from(_joined(keys)).where(students.key > last).order_by(students.key).limit(_CHUNK)
+    return (
+        select(*columns)
+        .select_from(_joined(keys))
+        .where(_in_class(), students.key > last)
+        .order_by(students.key)
+        .limit(_CHUNK)
+    )
 
 
 def _manual_scores(connection: Connection, students: Sequence[str]) -> dict[str, dict[str, ManualScore]]:

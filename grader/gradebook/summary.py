@@ -52,7 +52,7 @@ def _print_group(title: str, group: Group, style: str, pen: Pen) -> None:
 
 def _print_unclaimed(unclaimed: Sequence[Unclaimed], pen: Pen) -> None:
     if unclaimed:
-        pen.heading(f"Nobody's submission ({len(unclaimed)})", "bold yellow")
+        pen.heading(f"Worth a look in the folder ({len(unclaimed)})", "bold yellow")
         _print_pairs([(item.path, item.reason) for item in unclaimed[:_UNCLAIMED]], len(unclaimed), pen)
 
 

@@ -52,6 +52,7 @@ runs = Table(
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
     Column("folder", Text, nullable=False),
+    Column("assignment", Text, nullable=False),
     Column("rubric", String(64), nullable=False),
     Column("checks", String(64), nullable=False),
     Column("reference", String(64), nullable=False),
@@ -66,8 +67,9 @@ students = Table(
     Column("email", Text, nullable=False),
     Column("ids", JSON, nullable=False),
     Column("hand_in", Integer),
+    Column("run", Integer, ForeignKey("runs.id"), nullable=False, index=True),
 )
-"""``hand_in`` is the one that counts; without one, the student is on the roster only."""
+"""``hand_in`` is the one that counts; without one, the student is on the roster only. ``run`` last saw the student."""
 
 hand_ins = Table(
     "hand_ins",

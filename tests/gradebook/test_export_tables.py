@@ -355,7 +355,7 @@ def test_the_plain_sheet_has_everything_in_numbers(book: Book, tmp_path: Path) -
     assert (by_key["dee"]["points"], by_key["dee"]["message"]) == ("0", "it is empty")
     assert (eve["status"], eve["message"]) == ("fault", "KeyError: 3")
     for row in (eve, gus):
-        assert {row[title] for title in ("points", "automatic", "bonus", "manual", "penalty", "1a")} == {""}
+        assert {row[title] for title in ("points", "automatic", "bonus_points", "manual", "penalty", "1a")} == {""}
     assert titles[-1] == "3d by hand" and "bonus" in titles
     assert (exported.count, exported.notes) == (3, NOT_FINAL)
     assert (tmp_path / "p.csv").read_bytes().startswith(MARK)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from grader.errors import GraderError
+from grader.errors import GraderError, UnusableSubmission
 from grader.gradebook.grades import Student
 from grader.gradebook.intake import Intake, take_in
 from grader.gradebook.roster import Roster, identity, read_roster, with_unique_keys
+from grader.gradebook.run import Job
 
 
 def _write(folder: Path, *paths: str, content: str = "x = 1\n") -> Path:
@@ -222,3 +223,95 @@ def test_the_digest_tells_changes_that_can_matter(tmp_path: Path) -> None:
     assert take_in(folder).found[2].digest == eve
     (folder / "bob/FP_layers.py").write_text("x = 2\n")
     assert take_in(folder).found[1].digest != bob
+
+
+def test_a_students_own_file_name_does_not_say_whose_it_is(tmp_path: Path) -> None:
+    names = (
+        "Eve Evil_666_assignsubmission_file_x_123_assignsubmission_file_fp.py",
+        "Ada_123_assignsubmission_file_fp.py",
+    )
+    intake = take_in(_write(tmp_path, *names))
+    assert {found.student.ids["moodle"]: found.hand_in.path for found in intake.found} == {
+        "666": names[0],
+        "123": names[1],
+    }
+
+
+def test_an_id_decides_between_two_of_the_same_name(tmp_path: Path) -> None:
+    roster = _roster(tmp_path, 'Student,ID\n"Smith, John",111\n')
+    folder = _write(tmp_path / "class", "smithjohn_111_5_hw4.ipynb", "smithjohn_999_6_hw4.ipynb")
+    intake = take_in(folder, roster)
+    assert _taken(intake) == {"111": "smithjohn_111_5_hw4.ipynb", "smithjohn-999": "smithjohn_999_6_hw4.ipynb"} or (
+        set(_taken(intake).values()) == {"smithjohn_111_5_hw4.ipynb", "smithjohn_999_6_hw4.ipynb"}
+    )
+    assert any("not on the roster" in reason for reason in _left(intake).values())
+    other = _roster(tmp_path, "Name,Email,SID\nWei Wang,wei1@x.edu,1\n")
+    assert other.find(Student("wei2@x.edu", "Wei Wang", "wei2@x.edu", {"sis": "2"})) is None
+    assert other.find(Student("wei2@x.edu", "Wei Wang", "wei2@x.edu")) is None
+
+
+def test_the_roster_decides_what_is_an_attempt(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "class", "lee/FP_layers.py", "lee-2/FP_layers.py", "lee-3/FP_layers.py")
+    intake = take_in(folder, _roster(tmp_path, "Login\nlee\nlee-2\n"))
+    assert _taken(intake) == {"lee": "lee-3", "lee-2": "lee-2"}
+
+
+def test_names_that_are_no_utf8_are_kept_apart(tmp_path: Path) -> None:
+    for name in (b"\xff", b"\xfe", b"\xff.pdf"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        if name.endswith(b".pdf"):
+            open(path, "wb").close()
+        else:
+            os.mkdir(path)
+            (Path(os.fsdecode(path)) / "FP_layers.py").write_text("x = 1\n")
+    intake = take_in(tmp_path)
+    assert len(intake.found) == 2 and len(intake.unclaimed) == 1
+    for text in [*_taken(intake).values(), *_left(intake), *(found.student.name for found in intake.found)]:
+        text.encode()
+
+
+def test_an_export_in_a_folder_of_its_own_is_found(tmp_path: Path) -> None:
+    export = _write(tmp_path / "assignment_export", "submission_12/FP_layers.py")
+    (export / "submission_metadata.yml").write_text(GRADESCOPE)
+    assert _taken(take_in(tmp_path)) == {"ada@school.edu": "submission_12"}
+
+
+@pytest.mark.parametrize("submitters", ["5", "[5]", "null", "{}"])
+def test_odd_submitters_are_nobody(tmp_path: Path, submitters: str) -> None:
+    _write(tmp_path, "submission_1/FP_layers.py", "submission_2/FP_layers.py", "submission_3/FP_layers.py")
+    lines = [f"submission_1:\n  :submitters: {submitters}"]
+    lines += [f"submission_{n}:\n  :submitters: [{{}}]\n  :created_at: 9999-12-31T23:59:59-12:00" for n in (2, 3)]
+    (tmp_path / "submission_metadata.yml").write_text("\n".join(lines))
+    intake = take_in(tmp_path)
+    assert _taken(intake) == {"submission_2": "submission_2", "submission_3": "submission_3"}
+    assert all(found.hand_in.submitted_at is None for found in intake.found)
+
+
+def test_online_text_of_moodle_lies_beside_the_files(tmp_path: Path) -> None:
+    _write(tmp_path, "Ada_7_assignsubmission_file/FP_layers.py", "Ada_7_assignsubmission_onlinetext/onlinetext.html")
+    (found,) = take_in(tmp_path).found
+    assert found.student.ids == {"moodle": "7"}
+    assert "FP_layers.py" in Job(found.digest, found.files).load().files
+
+
+def test_the_words_on_an_unusable_submission_name_nobody(tmp_path: Path) -> None:
+    _write(tmp_path, "ada/notes.txt", "bob/notes.txt")
+    ada, bob = take_in(tmp_path).found
+    assert ada.digest == bob.digest
+    with pytest.raises(UnusableSubmission, match=r"^The submission holds nothing that can be graded") as caught:
+        Job(ada.digest, ada.files).load()
+    assert "ada" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_what_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path, "ada/FP_layers.py", "closed/FP_layers.py")
+    listdir = os.listdir
+
+    def refuse(path: Path) -> list[str]:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert _left(take_in(tmp_path)) == {"closed": "it cannot be read: give yourself permission to read it"}

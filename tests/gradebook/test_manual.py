@@ -71,14 +71,14 @@ def test_rows_without_points_wait(filled: Path, assignment: Assignment) -> None:
         ({"points": "many"}, "'many' is no number"),
         ({"points": "1", "student": "eve"}, "no student 'eve'"),
         ({"points": "1", "part": "2b"}, "'2b' is no part that is graded by hand"),
-        ({"points": "1", "student": "bob"}, "already has other points"),
+        ({"comment": "see me"}, "a comment without points would be lost"),
     ],
 )
 def test_a_wrong_row_is_named_and_nothing_counts(
     filled: Path, assignment: Assignment, change: dict[str, str], said: str
 ) -> None:
     _rewrite(filled, change, {"points": "0.5"})
-    with pytest.raises(GraderError, match=f"was not imported: line .*{said}"):
+    with pytest.raises(GraderError, match=f"was not imported: row 2 .*{said}"):
         read_scores(filled, assignment, ["ada", "bob"])
 
 

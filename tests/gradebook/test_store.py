@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def _graded(assignment: Assignment, digest: str, status: Status = Status.GRADED)
 
 
 def test_what_is_saved_comes_back(store: Store, intake: Intake, assignment: Assignment) -> None:
-    store.begin(Path("class"), KEYS, intake)
+    store.begin(Path("class"), assignment, KEYS, intake)
     first, second, third = intake.found
     store.save(KEYS, _graded(assignment, first.digest))
     store.save(KEYS, Result(second.digest, Status.UNUSABLE, 0.1, "it is empty"))
@@ -54,7 +55,7 @@ def test_what_is_saved_comes_back(store: Store, intake: Intake, assignment: Assi
 
 
 def test_a_fault_is_replaced_and_nothing_else_is(store: Store, intake: Intake, assignment: Assignment) -> None:
-    store.begin(Path("class"), KEYS, intake)
+    store.begin(Path("class"), assignment, KEYS, intake)
     digest = intake.found[0].digest
     store.save(KEYS, Result(digest, Status.FAULT, 0.0, "no memory"))
     assert store.graded(KEYS) == set()
@@ -65,11 +66,11 @@ def test_a_fault_is_replaced_and_nothing_else_is(store: Store, intake: Intake, a
 
 
 def test_other_keys_keep_history(store: Store, intake: Intake, assignment: Assignment) -> None:
-    store.begin(Path("class"), KEYS, intake)
+    store.begin(Path("class"), assignment, KEYS, intake)
     digest = intake.found[0].digest
     store.save(KEYS, _graded(assignment, digest))
     newer = KEYS._replace(rubric="changed")
-    store.begin(Path("class"), newer, intake)
+    store.begin(Path("class"), assignment, newer, intake)
     assert store.graded(newer) == set()
     store.save(newer, Result(digest, Status.UNUSABLE, 0.0, "now"))
     assert next(iter(store.book(assignment, KEYS))).status is Status.GRADED
@@ -80,17 +81,17 @@ def test_other_keys_keep_history(store: Store, intake: Intake, assignment: Assig
 def test_a_newer_hand_in_counts_and_the_older_stays(store: Store, tmp_path: Path, assignment: Assignment) -> None:
     folder = make_class(tmp_path / "class", 1)
     before = take_in(folder)
-    store.begin(folder, KEYS, before)
+    store.begin(folder, assignment, KEYS, before)
     store.save(KEYS, _graded(assignment, before.found[0].digest))
     (folder / "student0000" / "answers.toml").write_text("# better\n")
-    store.begin(folder, KEYS, take_in(folder))
+    store.begin(folder, assignment, KEYS, take_in(folder))
     assert next(iter(store.book(assignment, KEYS))).status is Status.WAITING
-    store.begin(folder, KEYS, before)  # and back again
+    store.begin(folder, assignment, KEYS, before)  # and back again
     assert next(iter(store.book(assignment, KEYS))).status is Status.GRADED
 
 
 def test_points_by_hand_are_kept_and_can_be_taken_back(store: Store, intake: Intake, assignment: Assignment) -> None:
-    store.begin(Path("class"), KEYS, intake)
+    store.begin(Path("class"), assignment, KEYS, intake)
     key = intake.found[0].student.key
     store.give([(key, "1b", ManualScore(0.5, "half")), (key, "1c", ManualScore(1.0))])
     store.give([(key, "1b", ManualScore(1.0, "all")), (key, "1c", None)])
@@ -102,13 +103,13 @@ def test_students_come_in_one_order_however_many(store: Store, tmp_path: Path, a
     strange = [replace(found, student=replace(found.student, key=f"{'Zé-@._'[i % 4]}{i}")) for i, found in
                enumerate(intake.found)]  # fmt: skip
     strange = [item for item in strange if item.student.key.isascii()]
-    store.begin(Path("many"), KEYS, Intake(tuple(strange), (), ()))
+    store.begin(Path("many"), assignment, KEYS, Intake(tuple(strange), (), ()))
     keys = [grade.student.key for grade in store.book(assignment, KEYS)]
     assert keys == sorted(item.student.key for item in strange)
 
 
 def test_all_correct_runs_are_kept_once(store: Store, intake: Intake, assignment: Assignment) -> None:
-    store.begin(Path("class"), KEYS, intake)
+    store.begin(Path("class"), assignment, KEYS, intake)
     same = made_up("0" * 64, assignment)
     for found in intake.found:
         store.save(KEYS, Result(found.digest, Status.GRADED, 1.0, "", pack(same)))
@@ -177,7 +178,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, assignmen
     try:
         intake = take_in(folder)
         with Store(disk / "gradebook.sqlite") as store:
-            store.begin(folder, KEYS, intake)
+            store.begin(folder, assignment, KEYS, intake)
             store.save(KEYS, _graded(assignment, intake.found[0].digest))
             (disk / "filler").write_bytes(bytes(_free(disk)))
             huge = replace(_graded(assignment, intake.found[1].digest), message="x" * (1 << 20))
@@ -204,8 +205,29 @@ def test_keys_follow_the_rubric_but_not_the_late_rule(assignment: Assignment) ->
 
 
 def test_totals_of_the_store_are_those_of_the_report(store: Store, intake: Intake, assignment: Assignment) -> None:
-    store.begin(Path("class"), KEYS, intake)
+    store.begin(Path("class"), assignment, KEYS, intake)
     digest = intake.found[0].digest
     store.save(KEYS, _graded(assignment, digest))
     total = total_of(next(iter(store.book(assignment, KEYS))), assignment)
     assert total.points == pytest.approx(made_up(digest, assignment).score)
+
+
+def test_whom_the_last_run_did_not_see_is_left_out_and_counted(
+    store: Store, tmp_path: Path, assignment: Assignment
+) -> None:
+    folder = make_class(tmp_path / "class", 3)
+    store.begin(folder, assignment, KEYS, take_in(folder))
+    (folder / "student0001" / "answers.toml").unlink()
+    (folder / "student0001").rmdir()
+    store.begin(folder, assignment, KEYS, take_in(folder))
+    assert [grade.student.key for grade in store.book(assignment, KEYS)] == ["student0000", "student0002"]
+    assert store.left_out() == 1
+
+
+def test_a_run_remembers_its_rubric_and_late_rule(store: Store, intake: Intake, assignment: Assignment) -> None:
+    assert store.last_assignment() is None
+    late = assignment.late.model_copy(update={"percent_per_day": 10, "deadline": datetime(2026, 12, 1, tzinfo=UTC)})
+    rubric = assignment.model_copy(update={"late": late})
+    store.begin(Path("class"), rubric, KEYS, intake)
+    assert store.last_assignment() == rubric
+    assert keys_of(store.last_assignment() or assignment) == keys_of(rubric)

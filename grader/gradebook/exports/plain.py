@@ -13,8 +13,8 @@ from grader.gradebook.sheets import csv_lines, harmless, number
 
 __all__ = ["write"]
 
-_COLUMNS = ("student", "name", "email", "section", "status", "points", "automatic", "bonus", "manual", "days_late",
-            "penalty", "waiting", "submitted_at", "message")  # fmt: skip
+_COLUMNS = ("student", "name", "email", "sis", "section", "status", "points", "automatic", "bonus_points", "manual",
+            "days_late", "penalty", "waiting", "submitted_at", "message")  # fmt: skip
 
 
 def write(book: Gradebook, out: Path, *, provisional: bool = False) -> Exported:
@@ -44,7 +44,9 @@ def write(book: Gradebook, out: Path, *, provisional: bool = False) -> Exported:
 
 def _about(grade: Grade, total: Total, points: float | None) -> Iterator[str]:
     student, came = grade.student, grade.hand_in.submitted_at if grade.hand_in else None
-    yield from map(harmless, (student.key, student.name, student.email, student.ids.get("section", "")))
+    yield from map(
+        harmless, (student.key, student.name, student.email, student.ids.get("sis", ""), student.ids.get("section", ""))
+    )
     yield grade.status.value
     yield number(points)
     numbers = (total.automatic, total.bonus, total.manual, total.days_late, total.penalty)

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime, nullable=False),
         sa.Column("finished_at", sa.DateTime),
         sa.Column("folder", sa.Text, nullable=False),
+        sa.Column("assignment", sa.Text, nullable=False),
         sa.Column("rubric", sa.String(64), nullable=False),
         sa.Column("checks", sa.String(64), nullable=False),
         sa.Column("reference", sa.String(64), nullable=False),
@@ -32,6 +33,7 @@ def upgrade() -> None:
         sa.Column("email", sa.Text, nullable=False),
         sa.Column("ids", sa.JSON, nullable=False),
         sa.Column("hand_in", sa.Integer),
+        sa.Column("run", sa.Integer, sa.ForeignKey("runs.id"), nullable=False, index=True),
     )
     op.create_table(
         "hand_ins",
