@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grader.errors import GraderError
 from grader.gradebook.class_page import class_page, row_of
+from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import Gradebook, total_of
 from grader.gradebook.statistics import Statistics
 from grader.gradebook.student_page import page_name, student_page
@@ -21,22 +21,18 @@ def write_pages(gradebook: Gradebook, folder: Path) -> Statistics:
     The same gradebook gives the same bytes. Nothing that is already there and has another name is touched.
 
     Raises:
-        GraderError: the folder cannot be written.
+        GraderError: the folder cannot be written; every page is complete or as it was.
     """
     assignment = gradebook.assignment
     statistics, rows = Statistics(assignment), []
-    try:
-        (folder / "students").mkdir(parents=True, exist_ok=True)
-        for grade in gradebook:
-            total = total_of(grade, assignment)
-            statistics.add(grade, total)
-            rows.append(row_of(grade, total))
-            _write(folder / page_name(grade.student), student_page(grade, total, assignment))
-        _write(folder / CLASS_PAGE, class_page(assignment, statistics, rows, gradebook.unclaimed()))
-    except OSError as error:
-        raise GraderError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+    for grade in gradebook:
+        total = total_of(grade, assignment)
+        statistics.add(grade, total)
+        rows.append(row_of(grade, total))
+        _write(folder / page_name(grade.student), student_page(grade, total, assignment))
+    _write(folder / CLASS_PAGE, class_page(assignment, statistics, rows, gradebook.unclaimed()))
     return statistics
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(path, [text.encode()])

@@ -122,3 +122,9 @@ def test_what_is_missing_is_said(assignment: Assignment) -> None:
     for status in (Status.FAULT, Status.WAITING, Status.MISSING):
         assert total_of(Grade(Student("x"), status), assignment).points is None
     assert total_of(Grade(Student("x"), Status.UNUSABLE, HandIn("x")), assignment).points == 0
+
+
+def test_more_than_a_part_is_worth_counts_as_its_worth(assignment: Assignment) -> None:
+    """A changed rubric may make a part worth less than what a person gave."""
+    total = total_of(_grade(assignment, "ada", manual={"1b": ManualScore(99)}), assignment)
+    assert total.manual == assignment.parts["1b"].manual

@@ -80,12 +80,12 @@ def _alone(rule: str) -> list[str]:
 class TestStudent:
     def test_the_totals_are_stated_one_by_one(self, assignment: Assignment) -> None:
         rubric = assignment.model_copy(update={"late": Late(percent_per_day=10)})
-        parts = part("1a", check("c", Outcome.PASSED, 30)), part("bonus", check("b", Outcome.PASSED, 4), bonus=True)
-        grade = graded("ada", report(*parts, waiting=("1a", "1b")), manual={"1a": ManualScore(6)}, late=True)
+        parts = part("1a", check("c", Outcome.PASSED, 34)), part("bonus", check("b", Outcome.PASSED, 4), bonus=True)
+        grade = graded("ada", report(*parts, waiting=("1a", "1b")), manual={"1a": ManualScore(2)}, late=True)
         text = said(page_of(grade, rubric))
         assert "36 of 100 points, so far" in text
-        assert "Automatic checks 30 / 30" in text
-        assert "Graded by hand 6 / 21 still to be graded: 1b, up to 2 points" in text
+        assert "Automatic checks 34 / 34" in text
+        assert "Graded by hand 2 / 21 still to be graded: 1b, up to 2 points" in text
         assert "Bonus + 4 / 5" in text
         assert "Handed in late − 4 1 day late, 10 % for each day" in text
         assert "Total 36 / 100" in text
