@@ -80,11 +80,13 @@ def test_what_cannot_begin_is_an_error(tmp_path: Path) -> None:
 
 
 def test_leaving_early_leaves_no_process(tmp_path: Path) -> None:
+    others = set(psutil.Process().children())  # what other tests have started
     before = set(Path(tempfile.gettempdir()).glob("grader-judge-*"))
     with Crew[str, str](functools.partial(_worker, tmp_path), 2) as crew:
         next(ended for ended in crew.run(["a", "hang", "hang"], tick=0.05) if ended)
         assert [item for item, _ in crew.running()] == ["hang"] * len(crew.running())
-        mine = [child for child in psutil.Process().children() if "resource_tracker" not in "".join(child.cmdline())]
+        started = set(psutil.Process().children()) - others
+        mine = [child for child in started if "resource_tracker" not in "".join(child.cmdline())]
         assert mine
     assert psutil.wait_procs(mine, 5)[1] == []
     assert set(Path(tempfile.gettempdir()).glob("grader-judge-*")) <= before
