@@ -110,8 +110,8 @@ class Perturbed(Memory):
         """Count questions anew."""
         self.asked, self.target, self.name = 0, target, ""
 
-    def interview(self, scratch: Path, limits: Limits, *rest: Any) -> Interview:
-        plain, memory = super().interview(scratch, limits, *rest), self
+    def interview(self, scratch: Path, limits: Limits, *rest: Any, **options: Any) -> Interview:
+        plain, memory = super().interview(scratch, limits, *rest, **options), self
         if scratch == locations.pristine():  # it measures accuracy: no student's code
             return plain
 

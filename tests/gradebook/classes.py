@@ -53,7 +53,7 @@ def members(count: int, hostile: int, seed: int = 1) -> Iterator[Member]:
     """``count`` students of whom ``hostile`` attack and half of the others are right; no two have the same files."""
     dice = random.Random(seed)
     entries = sorted(all_entries(), key=lambda entry: entry.id)
-    right = [entry for entry in entries if entry.kind is Kind.EQUIVALENT and entry.id not in NO_NOTEBOOK]
+    right = [entry for entry in entries if _has_full_marks(entry)]
     wrong = [entry for entry in entries if entry.kind is Kind.MISCONCEPTION]
     reference = {name: (locations.instructor_folder("reference") / name).read_bytes() for name in EDITABLE}
     kinds = [Intent.HOSTILE] * hostile
@@ -70,6 +70,10 @@ def members(count: int, hostile: int, seed: int = 1) -> Iterator[Member]:
             honest = {**files, LAB1: files[LAB1] + b"\ndef gradient(X, y, w): raise RuntimeError\n"}
             files = {**files, LAB1: files[LAB1] + source(attack, _WORLD).encode()}
         yield Member(f"student{number:04}", kind, files, honest)
+
+
+def _has_full_marks(entry: Entry) -> bool:
+    return entry.kind is Kind.EQUIVALENT and not entry.fails and entry.id not in NO_NOTEBOOK
 
 
 def _compatible(dice: random.Random, pool: list[Entry], count: int) -> list[Entry]:
