@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import random
@@ -61,6 +62,7 @@ def _settle(sock: socket.socket, scratch: str, uses_accelerator: bool, policy: P
     sys.argv = ["worker"]
     sys.path[:] = [entry for entry in sys.path if entry]
     sys.dont_write_bytecode = True
+    gc.set_threshold(20_000, 20, 20)  # a worker is short-lived: looking for garbage seldom saves a twentieth
     status = confine(scratch, policy, sock.fileno())
     _silence()
     hide_progress_bars()

@@ -67,4 +67,3 @@ libraries()
 # What is loaded stays: a fork need neither search it for garbage nor copy its pages to do so.
 gc.collect()
 gc.freeze()
-gc.set_threshold(20_000, 20, 20)

@@ -77,10 +77,10 @@ def _has_full_marks(entry: Entry) -> bool:
 
 
 def _compatible(dice: random.Random, pool: list[Entry], count: int) -> list[Entry]:
-    """Some entries that do not replace the same."""
+    """Some entries in different files: two right ways need not get along with each other in one."""
     chosen: list[Entry] = []
     for entry in dice.sample(pool, len(pool)):
-        if len(chosen) < count and not any(entry.replaces & other.replaces for other in chosen):
+        if len(chosen) < count and entry.file not in {other.file for other in chosen}:
             chosen.append(entry)
     return chosen
 
