@@ -126,7 +126,7 @@ def test_two_jobs_and_memory(
         speeds[jobs] = (len(ends) - 5) / (ends[-1] - ends[4])
     memory = _Memory()
     benchmark.pedantic(lambda: _grade(folder, tmp_path / "memory", assignment, 2, memory), iterations=1, rounds=1)
-    first, last = statistics.median(memory.used[20:40]), statistics.median(memory.used[-20:])
+    first, last = int(statistics.median(memory.used[20:40])), int(statistics.median(memory.used[-20:]))
     growth = speeds[2] / speeds[1]
     print(f"\n{speeds[1]:.2f} and {speeds[2]:.2f} a second: {growth:.2f} times; memory {first >> 20} MiB at the 30th, "
           f"{last >> 20} MiB at the last, {max(memory.used) >> 20} MiB at most")  # fmt: skip
