@@ -151,7 +151,7 @@ def _graded(out: Path, url: str | None, assignment: Path | None) -> Iterator[tup
     """
     from grader.gradebook.batch import open_store
     from grader.gradebook.intake import STORE
-    from grader.gradebook.keys import keys_of
+    from grader.gradebook.keys import rubric_key
 
     if url is None and not (out / STORE).is_file():
         raise GraderError(f"{out} has no {STORE}: run `grader batch` first")
@@ -160,7 +160,7 @@ def _graded(out: Path, url: str | None, assignment: Path | None) -> Iterator[tup
         if keys is None or last is None:
             raise GraderError(f"nobody was graded into {out} yet: run `grader batch` first")
         rubric = load_rubric(assignment) if assignment else last
-        if keys.rubric != keys_of(rubric).rubric:
+        if keys.rubric != rubric_key(rubric):
             raise GraderError(f"{out} was graded by another rubric: give its --assignment, or run `grader batch` again")
         yield store, store.book(rubric, keys)
 

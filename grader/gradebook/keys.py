@@ -11,7 +11,7 @@ from typing import NamedTuple
 from grader import locations
 from grader.assignment import Assignment
 
-__all__ = ["Keys", "digest_of", "keys_of"]
+__all__ = ["Keys", "digest_of", "keys_of", "rubric_key"]
 
 _NO_MATTER = frozenset(
     {"class_commands.py", "gradebook", "render", "verify", "terms", "cli.py", "doctor.py", "watch.py", "__pycache__"}
@@ -27,19 +27,19 @@ class Keys(NamedTuple):
     reference: str
 
 
-def keys_of(assignment: Assignment) -> Keys:
-    """The keys of everything that is graded now.
-
-    What being late costs is no part of the rubric's: it changes totals, not results.
-    """
+def rubric_key(assignment: Assignment) -> str:
+    """The key of a rubric. What being late costs is no part of it: it changes totals, not results."""
     rubric = assignment.model_dump(mode="json", exclude={"late", "left_out"})
     told = json.dumps([rubric, sorted(assignment.left_out)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def keys_of(assignment: Assignment) -> Keys:
+    """The keys of everything that is graded now."""
     root = locations.instructor_folder("reference").parent
     grader = [path for path in sorted((root / "grader").iterdir()) if path.name not in _NO_MATTER]
     checks = [*grader, root / "fixtures" / "public", root / "fixtures" / "hidden", root / "student_template"]
-    return Keys(
-        hashlib.sha256(told.encode()).hexdigest(), digest_of(checks, root), digest_of([root / "reference"], root)
-    )
+    return Keys(rubric_key(assignment), digest_of(checks, root), digest_of([root / "reference"], root))
 
 
 def digest_of(places: Iterable[Path], root: Path) -> str:

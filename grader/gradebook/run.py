@@ -185,21 +185,16 @@ def grade_jobs(engine: Engine, jobs: Sequence[Job], save: Callable[[Result], Non
     """Grade all jobs and save each result; what fails by a fault of the grader is tried once more."""
     by_digest = {job.digest: job for job in jobs}
     watch.begin(len(jobs))
-    faulty: list[Job] = []
-
-    def keep(result: Result) -> None:
-        save(result)
-        watch.ended(by_digest[result.digest], result)
-
-    for result in engine.grade(jobs):
-        if result is None:
-            watch.tick(engine.running())
-        elif result.status is Status.FAULT:
-            faulty.append(by_digest[result.digest])
-        else:
-            keep(result)
-    for result in engine.grade(faulty):
-        if result is None:
-            watch.tick(engine.running())
-        else:
-            keep(result)
+    for is_last in (False, True):
+        faulty: list[Job] = []
+        for result in engine.grade(jobs):
+            if result is None:
+                watch.tick(engine.running())
+                continue
+            job = by_digest[result.digest]
+            if result.status is Status.FAULT and not is_last:
+                faulty.append(job)
+            else:
+                save(result)
+                watch.ended(job, result)
+        jobs = faulty
