@@ -163,7 +163,7 @@ class Worker:
         try:
             self._socket.settimeout(seconds)
             wire.send(self._socket, wire.Message(header, arrays), self._limits)
-            return wire.receive(self._socket, deadline, self._limits)
+            answer = wire.receive(self._socket, deadline, self._limits)
         except TimeoutError:
             self.close()
             raise WorkerLost("timeout", f"no answer within {seconds:g} seconds") from None
@@ -172,6 +172,10 @@ class Worker:
         except WireError as error:
             self.close()
             raise WorkerLost("nonsense", f"the process answered with malformed data: {error}") from None
+        if self._watchdog is not None and (verdict := self._watchdog.settle()):
+            self.close()
+            raise WorkerLost("died", _ended(verdict))
+        return answer
 
     def wait_until_ready(self) -> None:
         """Loading the libraries is the grader's time, not the student's: no student code has run yet."""
@@ -200,7 +204,7 @@ class Worker:
         code = self._process.exitcode
         self.close()
         if self._watchdog is not None and self._watchdog.verdict:
-            return f"the process was ended: {self._watchdog.verdict}"
+            return _ended(self._watchdog.verdict)
         if code is None:
             return "the process closed its connection to the grader"
         return f"the process was ended by signal {-code}" if code < 0 else f"the process exited with status {code}"
@@ -225,6 +229,10 @@ class Worker:
                 os.kill(self._process.pid, signal.SIGTERM)
         else:
             kill_tree(self._process.pid)
+
+
+def _ended(verdict: str) -> str:
+    return f"the process was ended: {verdict}"
 
 
 def _private_copy(staged: Path) -> Path:

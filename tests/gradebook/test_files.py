@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from grader.errors import GraderError
 from grader.gradebook.files import write_atomically
+
+_NOBODY = 65534
 
 
 @pytest.fixture
@@ -86,15 +90,31 @@ def test_a_failing_disk_at_the_last_moment_leaves_the_old_file(old: Path, monkey
     assert _is_as_before(old)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may write everywhere")
-def test_a_read_only_folder_is_said_in_one_sentence(old: Path) -> None:
-    old.parent.chmod(0o500)
+@contextmanager
+def _as_ordinary_user(folder: Path) -> Iterator[None]:
+    """Root may write everywhere, so be nobody for a moment; ``folder`` is nobody's own."""
+    root = os.geteuid() == 0
+    if root:
+        os.chown(folder, _NOBODY, -1)
+        os.seteuid(_NOBODY)
     try:
-        with pytest.raises(GraderError, match="Permission denied"):
-            write_atomically(old, [b"new"])
-        assert _is_as_before(old)
+        yield
     finally:
-        old.parent.chmod(0o700)
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of folders are POSIX's")
+def test_a_read_only_folder_is_said_in_one_sentence() -> None:
+    with TemporaryDirectory() as name:  # pytest's own is below a folder that only its user may enter
+        old = Path(name, "grades.csv")
+        old.write_bytes(b"old")
+        old.parent.chmod(0o500)
+        with _as_ordinary_user(old.parent):
+            with pytest.raises(GraderError, match=r"cannot be written: Permission denied"):
+                write_atomically(old, [b"new"])
+            assert _is_as_before(old)
+            old.parent.chmod(0o700)
 
 
 def test_a_folder_or_a_file_in_the_way_is_said_in_one_sentence(old: Path) -> None:

@@ -44,6 +44,13 @@ class Watchdog:
         """Why the worker was killed."""
         self._thread.start()
 
+    def settle(self) -> str | None:
+        """Why the worker has to go, with what its last answer left on the disk counted.
+
+        Whatever a function left there is charged to its own question; the next one may come before the thread looks.
+        """
+        return self.verdict or self._excess_of_files(_usage(self._scratch, self._policy.files))
+
     def stop(self) -> None:
         """Watch no longer."""
         self._stop.set()
@@ -51,8 +58,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop.wait(_INTERVAL):
-            self.verdict = self._excess()
-            if self.verdict:
+            if verdict := self._excess():
+                self.verdict = verdict
                 self._kill()
                 return
 
@@ -63,13 +70,18 @@ class Watchdog:
         if sum(map(_threads, processes)) > policy.processes:
             return f"it started more than {policy.processes} processes and threads"
         usage = _usage(self._scratch, policy.files)
-        if usage.hidden:
-            return "it made a folder that cannot be looked into"
-        if usage.entries > policy.files:
-            return f"it made more than {policy.files} files"
+        if excess := self._excess_of_files(usage):
+            return excess
         size = usage.size + (self._gone(processes) if self._on_no_device else 0)
         if max(size, sum(map(_written, processes))) > policy.disk:
             return f"it wrote more than {policy.disk >> 20} MiB to the disk"
+        return None
+
+    def _excess_of_files(self, usage: _Usage) -> str | None:
+        if usage.hidden:
+            return "it made a folder that cannot be looked into"
+        if usage.entries > self._policy.files:
+            return f"it made more than {self._policy.files} files"
         return None
 
     def _gone(self, processes: Sequence[psutil.Process]) -> int:
