@@ -13,7 +13,7 @@ from grader.cases import CaseSet
 from grader.catalogue import ANSWERS, Entry, Kind, all_entries, entry, with_entries
 from grader.catalogue.pairs import COMMON_PAIRS
 from grader.diagnosis.hypotheses import Hypotheses, Hypothesis, Mistake, Sketches, differs, footprint
-from grader.diagnosis.sketch import ABSENT, sketch_answer
+from grader.diagnosis.sketch import ABSENT, Sketch, sketch_answer
 from grader.errors import CheckFailed
 from grader.memory import Memory
 from grader.session import Answer, Interview, InterviewFactory, answer_case, verdict_answer
@@ -70,14 +70,14 @@ class LiveMistakes:
         self._interview = interview
         self._reference = {name: (locations.instructor_folder("reference") / name).read_bytes() for name in EDITABLE}
         self._misconceptions = [item for item in all_entries() if item.kind is Kind.MISCONCEPTION]
-        self._known: dict[str, Sketches] = {}
+        self._known: dict[str, dict[str, Mapping[str, Sketch]]] = {}
 
     def sketches(self, mistakes: Sequence[Entry], case_ids: Iterable[str]) -> Sketches:
         """What the reference answers with these mistakes in it, to cases of the labs and to verdicts."""
         known = self._known.setdefault(" ".join(item.id for item in mistakes), {})
         asked = list(case_ids)
         if new := [case_id for case_id in asked if case_id not in known]:
-            known |= self._asked(mistakes, new)
+            known.update(self._asked(mistakes, new))
         return {case_id: known[case_id] for case_id in asked}
 
     def _asked(self, mistakes: Sequence[Entry], case_ids: Iterable[str]) -> Sketches:
@@ -87,7 +87,7 @@ class LiveMistakes:
             folder = Path(scratch).resolve()
             stage(submission, locations.pristine(), folder)
             with self._interview(folder, self._assignment.limits) as interview:
-                return {case_id: sketch_answer(self._answer(case_id, files, interview)) for case_id in case_ids}
+                return {case_id: dict(sketch_answer(self._answer(case_id, files, interview))) for case_id in case_ids}
 
     def _answer(self, case_id: str, files: Mapping[str, bytes], interview: Interview) -> Answer | CheckFailed:
         if case_id.startswith(f"{ANSWERS}/"):

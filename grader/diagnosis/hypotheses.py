@@ -26,7 +26,7 @@ __all__ = [
     "tolerance_of",
 ]
 
-Sketches = dict[str, dict[str, Sketch]]
+Sketches = Mapping[str, Mapping[str, Sketch]]
 """Sketches by case id and group."""
 
 _NAME = "mistakes"
@@ -92,7 +92,7 @@ def differs(found: Sketch, right: Sketch, case_id: str, times: float = 10) -> bo
 
 def footprint(right: Sketches, found: Sketches) -> Sketches:
     """The groups of ``found`` that are not the right ones, be the difference ever so slight."""
-    differing: Sketches = {}
+    differing: dict[str, dict[str, Sketch]] = {}
     for case_id, groups in found.items():
         known = right[case_id]
         every = {**dict.fromkeys(known, ABSENT), **groups}

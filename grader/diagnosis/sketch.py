@@ -9,9 +9,9 @@ visibly anywhere differ in a projection.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -70,7 +70,26 @@ def group_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def sketch_answer(answer: Answer | CheckFailed) -> dict[str, Sketch]:
+class _Lazy(Mapping[str, Sketch]):
+    """Sketches by group, each made when it is first looked at: most hypotheses are refuted by a few of them."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Sketch]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Sketch] = {}
+
+    def __getitem__(self, group: str) -> Sketch:
+        if group not in self._made:
+            self._made[group] = self._makers[group]()
+        return self._made[group]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def sketch_answer(answer: Answer | CheckFailed) -> Mapping[str, Sketch]:
     """The sketches of an answer by group; of a failure, what it says."""
     if isinstance(answer, CheckFailed):
         return {FAILURE: Sketch(_ADDRESS.sub("0x", answer.message))}
@@ -79,8 +98,10 @@ def sketch_answer(answer: Answer | CheckFailed) -> dict[str, Sketch]:
     groups: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in sorted(answer.arrays.items()):
         groups.setdefault(group_of(name), {})[name] = array
-    sketches = {group: _sketch_arrays(arrays) for group, arrays in groups.items()}
-    return sketches | {f"{FACT}{name}": _sketch_fact(value) for name, value in answer.facts.items()}
+    makers: dict[str, Callable[[], Sketch]] = {
+        group: partial(_sketch_arrays, arrays) for group, arrays in groups.items()
+    }
+    return _Lazy(makers | {f"{FACT}{name}": partial(_sketch_fact, value) for name, value in answer.facts.items()})
 
 
 def _size(answer: Answer) -> int:
