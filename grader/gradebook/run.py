@@ -38,6 +38,8 @@ __all__ = [
 _TICK = 0.5
 _MARGIN = 180.0
 """Seconds beyond what a submission may take: reading it, measuring accuracies, starting a judge."""
+_OBJECTS_OF_A_SUBMISSION = 500_000
+"""More than grading one makes and holds on to; a hostile one is collected on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +141,22 @@ def judge(assignment: Assignment, isolation: Policy | None) -> Iterator[Callable
     """
     with Grader(assignment, isolation=isolation) as grader:
         require_sandbox(grader, isolation)
-        _collect_garbage_seldom()
-        yield lambda job: grade_submission(grader, job.digest, job.load)
+        _keep_what_is_loaded()
+
+        def grade(job: Job) -> Result:
+            try:
+                return grade_submission(grader, job.digest, job.load)
+            finally:
+                gc.collect()
+
+        yield grade
 
 
-def _collect_garbage_seldom() -> None:
-    """A judge keeps what it has loaded, and what it makes for a submission has few cycles: a tenth of its time."""
+def _keep_what_is_loaded() -> None:
+    """From here on garbage is collected after each submission: looking for it all the time took a tenth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(_OBJECTS_OF_A_SUBMISSION)
 
 
 def require_sandbox(grader: Grader, isolation: Policy | None) -> None:

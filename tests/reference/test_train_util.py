@@ -487,8 +487,13 @@ def test_options_of_finetune_reach_the_training(tmp_path: Path, capsys: pytest.C
 
 def test_learning_rate_falls_after_the_milestones() -> None:
     recipe = Recipe(epochs=8, batch_size=1, lr=0.1, reg=0.0, milestones=(0.5, 0.75))
-    assert [recipe.lr_at(epoch) for epoch in range(1, 9)] == pytest.approx([0.1] * 4 + [0.01] * 2 + [0.001] * 2)
-    assert Recipe(epochs=8, batch_size=1, lr=0.1, reg=0.0).lr_at(8) == 0.1
+    assert [recipe.lr_at(done) for done in range(8)] == pytest.approx([0.1] * 4 + [0.01] * 2 + [0.001] * 2)
+    assert Recipe(epochs=8, batch_size=1, lr=0.1, reg=0.0).lr_at(7.9) == 0.1
+
+
+def test_learning_rate_of_one_cycle() -> None:
+    recipe = Recipe(epochs=10, batch_size=1, lr=0.4, reg=0.0, warmup=0.2)
+    assert [recipe.lr_at(done) for done in (0, 1, 2, 6, 10)] == pytest.approx([0, 0.2, 0.4, 0.2, 0])
 
 
 @pytest.mark.parametrize(
