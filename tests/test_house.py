@@ -15,6 +15,7 @@ LAYERS = {
     # below: what each part of the package may import, besides itself
     "errors": set(),
     "report": set(),
+    "files": {"errors"},
     "locations": {"errors"},
     "assignment": {"errors"},
     "cases": {"errors"},
@@ -41,13 +42,14 @@ LAYERS = {
     "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "grade", "gradebook", "locations",
                   "memory", "oracle", "render", "report", "session", "submission", "verify", "written"},
     "crew": {"errors", "worker"},
-    "gradebook": {"assignment", "crew", "entries", "errors", "grade", "locations", "render", "report", "submission",
-                  "worker"},
+    "gradebook": {"assignment", "crew", "entries", "errors", "files", "grade", "locations", "render", "report",
+                  "submission", "worker"},
     "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
                "render", "report", "run_checks", "submission"},
+    "runs": {"assignment", "errors", "files", "locations"},
     "class_commands": {"assignment", "errors", "gradebook", "locations", "worker"},
     "cli": {"assignment", "authoring", "class_commands", "doctor", "errors", "grade", "gradebook", "locations",
-            "render", "report", "submission", "verify", "watch", "worker"},
+            "render", "report", "runs", "submission", "verify", "watch", "worker"},
 }  # fmt: skip
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from grader import locations
 from grader.assignment import Assignment, load_assignment
 from grader.errors import GraderError, UnusableSubmission
+from grader.files import write_atomically
 from grader.gradebook.container import keep_private, memory_here, policy_for, require_confined
 from grader.gradebook.exports.gradescope import Failed, Hidden, Results, document, failed, results_of
-from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import Grade, HandIn, Status, Student
 from grader.gradebook.metadata import Metadata, read_metadata
 from grader.report import Outcome, Report

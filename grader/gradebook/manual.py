@@ -10,7 +10,7 @@ from pathlib import Path
 
 from grader.assignment import Assignment
 from grader.errors import GraderError
-from grader.gradebook.files import write_atomically
+from grader.files import write_atomically
 from grader.gradebook.grades import Gradebook, ManualScore
 from grader.gradebook.sheets import csv_lines, harmless
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from grader.files import write_atomically
 from grader.gradebook.class_page import class_page, row_of
-from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import Gradebook, total_of
 from grader.gradebook.statistics import Statistics
 from grader.gradebook.student_page import page_name, student_page

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from grader.files import write_atomically
 from grader.gradebook.exports import EXPORTERS
-from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import total_of
 from grader.gradebook.keys import digest_of
 from grader.gradebook.pages import write_pages

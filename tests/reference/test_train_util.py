@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import pickle
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -430,6 +432,73 @@ def test_pick_device() -> None:
     assert train_util.pick_device().type in ("cuda", "mps", "cpu")
 
 
+# --- Layout and precision
+
+
+class Seen(nn.Module):
+    """One weight; records the layout and the precision in which it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+        self.seen: list[tuple[bool, torch.dtype]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.layer(images.mean(dim=1).flatten(1))
+        self.seen.append((images.is_contiguous(memory_format=torch.channels_last), logits.dtype))
+        return logits
+
+
+@pytest.mark.parametrize(("precision", "inside"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_accelerated_brings_channels_together_and_keeps_float32_outside(
+    precision: train_util.Precision, inside: torch.dtype
+) -> None:
+    net, images = Seen(), torch.rand(3, 3, 2, 2)
+    with train_util.accelerated(net, precision):
+        logits = net(images)
+    logits.sum().backward()
+    net(images)
+    assert net.seen == [(True, inside), (False, torch.float32)]
+    assert logits.dtype == net.layer.weight.grad.dtype == torch.float32
+
+
+def test_accelerated_reaches_copies_and_survives_errors() -> None:
+    """Students evaluate on copies of their network; a network that fails leaves no precision behind."""
+    net = Seen()
+    with train_util.accelerated(net, "bfloat16"):
+        copied = copy.deepcopy(net)
+        copied(torch.rand(1, 3, 2, 2))
+        with pytest.raises(RuntimeError):
+            net(torch.rand(1, 3, 9, 9))
+        assert not torch.is_autocast_enabled("cpu")
+    assert copied.seen == [(True, torch.bfloat16)]
+    assert net.seen == []
+
+
+def test_layouts_that_corrupt_memory_are_not_chosen() -> None:
+    inputs = torch.rand(1, 3, 8, 8)
+    for width, together in ((6, False), (16, True)):
+        net = ResNetCIFAR(num_layers=8, width=width)
+        seen: list[bool] = []
+        net.head_conv.register_forward_pre_hook(
+            lambda _, given, seen=seen: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+        )
+        with train_util.accelerated(net, "float32"):
+            net(inputs)
+        assert seen == [together]
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [((1.0, 0.5), "bfloat16"), ((1.0, 0.95), "float32")])
+def test_the_fastest_precision_of_a_cpu_is_measured(
+    seconds: tuple[float, float], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = dict(zip(("float32", "bfloat16"), seconds, strict=True))
+    monkeypatch.setattr(train_util, "_seconds_of_a_step", lambda layers, inputs, precision: taken[precision])
+    train_util.fastest_precision.cache_clear()
+    assert train_util.fastest_precision("cpu") == chosen
+    train_util.fastest_precision.cache_clear()
+
+
 # --- Training
 
 
@@ -503,9 +572,11 @@ def test_learning_rate_of_one_cycle() -> None:
         ((1, 0, 0.1, 0.0), "batch_size is 0, but must be at least 1"),
         ((1, 1, 0.0, 0.0), "lr is 0.0, but must be greater than 0"),
         ((1, 1, float("nan"), 0.0), "lr is nan"),
+        ((1, 1, 0.1, 0.0, 0.9, (), 0, 1.0), "warmup is 1.0, but must be in"),
+        ((1, 1, 0.1, 0.0, 0.9, (0.5,), 0, 0.2), "warmup is 0.2, but must be .* 0 where there are milestones"),
     ],
 )
-def test_recipe_validates(values: tuple[int, int, float, float], message: str) -> None:
+def test_recipe_validates(values: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Recipe(*values)
 

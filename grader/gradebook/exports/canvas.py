@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from grader.errors import GraderError
+from grader.files import write_atomically
 from grader.gradebook.exports.common import Exported, Tally
 from grader.gradebook.exports.matching import match
-from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import Gradebook, Student, total_of
 from grader.gradebook.sheets import Sheet, csv_lines, harmless, number, parsed, read_sheet
 

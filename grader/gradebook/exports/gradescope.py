@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from grader.assignment import Assignment
+from grader.files import write_atomically
 from grader.gradebook.exports.common import Exported, Tally, feedback
-from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import Grade, Gradebook, Status, Total, total_of
 from grader.render.view import clip, format_points, is_note, lab_points
 from grader.report import CheckReport, Outcome, PartReport, Report

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from grader.files import write_atomically
 from grader.gradebook.exports.common import Exported, Tally, feedback
-from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import Grade, Gradebook, Status, total_of
 from grader.render.view import clean, clip, is_note
 from grader.report import CheckReport, Outcome, PartReport

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from grader.assignment import Assignment
+from grader.files import write_atomically
 from grader.gradebook.exports.common import Exported, Tally
-from grader.gradebook.files import write_atomically
 from grader.gradebook.grades import Grade, Gradebook, Total, total_of
 from grader.gradebook.sheets import csv_lines, harmless, number
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from grader.errors import GraderError
-from grader.gradebook.files import write_atomically
+from grader.files import write_atomically
 
 _NOBODY = 65534
 
