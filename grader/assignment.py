@@ -5,13 +5,24 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from grader.errors import AssignmentError
 
-__all__ = ["Assignment", "Late", "Limits", "Part", "QuickThresholds", "Term", "load_assignment"]
+__all__ = [
+    "Assignment",
+    "Experiment",
+    "Late",
+    "Limits",
+    "Part",
+    "QuickThresholds",
+    "Recipe",
+    "Term",
+    "Training",
+    "load_assignment",
+]
 
 Percent = Annotated[float, Field(gt=0, lt=100)]
 Positive = Annotated[float, Field(gt=0)]
@@ -58,6 +69,69 @@ class QuickThresholds(_Model):
     global_max_drop: Positive
     quantized_max_drop: Positive
     sparse_quantized_max_drop: Positive
+
+
+class Recipe(_Model):
+    """How a network is trained from nothing: ``train_util.Recipe`` explains each of these."""
+
+    epochs: Count
+    batch_size: Count
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    reg: Annotated[float, Field(ge=0)]
+    nesterov: bool = False
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0
+
+
+class Training(_Model):
+    """How the full experiments train: depth of the ResNet, batch size and SGD of the fine-tuning, the pre-training."""
+
+    num_layers: Count
+    batch_size: Count
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    reg: Annotated[float, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    pretrain: Recipe
+
+
+class Experiment(_Model):
+    """One row of the table of results, or one for each value.
+
+    Attributes:
+        title: what the row is called.
+        part: of the assignment.
+        method: how its network is made.
+        start: the run whose network it starts from.
+        over: which of the term's numbers are its values.
+        symmetric: whether its weights are quantized symmetrically.
+        optional: whether it is left out unless it is asked for.
+        published: percent by value, of one real student on the lossless images; "" without values.
+    """
+
+    title: str
+    part: str
+    method: Literal[
+        "pretrain", "evaluate", "one_shot", "finetune", "iterative", "global_iterative", "ptq", "qat", "regrown"
+    ]
+    start: str | None = None
+    over: Literal["one_shot_sparsities", "bits", "finetuned_bits"] | None = None
+    symmetric: bool = False
+    optional: bool = False
+    published: Mapping[str, float] = Field(default_factory=dict)
+
+    @property
+    def trains(self) -> bool:
+        """Whether its network is trained, and not only made and measured."""
+        return self.method not in ("evaluate", "one_shot", "ptq")
+
+    @model_validator(mode="after")
+    def _values_and_starts(self) -> Self:
+        if (self.method in ("one_shot", "ptq", "qat", "regrown")) != (self.over is not None):
+            raise ValueError(f"method {self.method!r} " + ("needs over" if self.over is None else "has no values"))
+        if (self.method == "pretrain") != (self.start is None):
+            raise ValueError("pretrain starts from nothing, every other method needs start")
+        return self
 
 
 class Late(_Model):
@@ -108,6 +182,8 @@ class Assignment(_Model):
     limits: Limits
     term: Term
     quick: QuickThresholds
+    training: Training
+    experiments: Mapping[str, Experiment]
     parts: Mapping[str, Part]
     late: Late = Late()
     left_out: frozenset[str] = frozenset()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grader import __version__, class_commands, locations
+from grader import __version__, class_commands, locations, run_commands
 from grader.class_commands import GRADER_FAULT, AssignmentOption, load_rubric
 from grader.errors import GraderError, InternalError, StaleOutput, UnusableSubmission
 
@@ -39,6 +39,7 @@ kit_app = typer.Typer(help="The archive for students.", no_args_is_help=True)
 autograder_app = typer.Typer(help="The archive for Gradescope.", no_args_is_help=True)
 mistakes_app = typer.Typer(help="docs/mistakes.md, the atlas of mistakes.", no_args_is_help=True)
 class_commands.add_to(app)
+run_commands.add_to(app)
 app.add_typer(template_app, name="template")
 app.add_typer(fixtures_app, name="fixtures")
 app.add_typer(kit_app, name="kit")

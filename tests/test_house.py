@@ -48,8 +48,9 @@ LAYERS = {
                "render", "report", "run_checks", "submission"},
     "runs": {"assignment", "errors", "files", "locations"},
     "class_commands": {"assignment", "errors", "gradebook", "locations", "worker"},
+    "run_commands": {"class_commands", "errors", "locations", "runs"},
     "cli": {"assignment", "authoring", "class_commands", "doctor", "errors", "grade", "gradebook", "locations",
-            "render", "report", "runs", "submission", "verify", "watch", "worker"},
+            "render", "report", "run_commands", "submission", "verify", "watch", "worker"},
 }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_the_untrusted_side_knows_no_answers() -> None:
 
 def test_the_judge_needs_no_torch_in_the_quick_profile() -> None:
     """Everything that ``grader check`` imports in its own process."""
-    judge = set(LAYERS) - {"authoring", "catalogue", "probes", "verify", "worker"}
+    judge = set(LAYERS) - {"authoring", "catalogue", "probes", "run_commands", "runs", "verify", "worker"}
     for path in MODULES:
         if path.relative_to(ROOT / "grader").parts[0].removesuffix(".py") in judge:
             assert not [name for name in _imports(path) if name.split(".")[0] in ("torch", "torchvision")], path

@@ -14,7 +14,19 @@ from grader.assignment import Assignment
 __all__ = ["Keys", "digest_of", "keys_of", "rubric_key"]
 
 _NO_MATTER = frozenset(
-    {"class_commands.py", "gradebook", "render", "verify", "terms", "cli.py", "doctor.py", "watch.py", "__pycache__"}
+    {
+        "__pycache__",
+        "class_commands.py",
+        "cli.py",
+        "doctor.py",
+        "gradebook",
+        "render",
+        "run_commands.py",
+        "runs",
+        "terms",
+        "verify",
+        "watch.py",
+    }
 )
 """What of the grader no result depends on: it shows results, or proves the grader."""
 
@@ -28,8 +40,8 @@ class Keys(NamedTuple):
 
 
 def rubric_key(assignment: Assignment) -> str:
-    """The key of a rubric. What being late costs is no part of it: it changes totals, not results."""
-    rubric = assignment.model_dump(mode="json", exclude={"late", "left_out"})
+    """The key of a rubric, less what changes no result: what being late costs, and the full experiments."""
+    rubric = assignment.model_dump(mode="json", exclude={"late", "left_out", "training", "experiments"})
     told = json.dumps([rubric, sorted(assignment.left_out)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 

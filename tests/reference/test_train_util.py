@@ -23,7 +23,8 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 from train_util import ImageSet, Loader, Recipe, evaluate_images, load_cifar10
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+from tests.images import CLASSES, random_pixels, write_folder
+
 USER_CACHE = train_util._user_cache  # the fixture own_cache takes its place
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -36,21 +37,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("CIFAR10_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
     return cache
-
-
-def random_pixels(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-
-
-def write_folder(root: Path, per_class: int = 2, classes: tuple[str, ...] = CLASSES) -> np.ndarray:
-    """A folder of lossless images; returns its test images (N, 32, 32, 3), class by class."""
-    for split, seed in (("train", 1), ("test", 2)):
-        pixels = random_pixels(per_class * len(classes), seed)
-        for index, image in enumerate(pixels):
-            folder = root / split / sorted(classes)[index // per_class]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / f"{index % per_class:04d}.png")
-    return pixels
 
 
 def write_batches(root: Path) -> dict[str, str]:

@@ -1,0 +1,302 @@
+"""The commands of the full experiments: ``grader runs ...``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grader import locations
+from grader.class_commands import AssignmentOption, load_rubric
+from grader.errors import GraderError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from grader.runs.execute import Outcome
+    from grader.runs.plan import Run
+
+__all__ = ["add_to"]
+
+
+class Precision(StrEnum):
+    """In which precision networks are trained."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Where runs are kept; your cache if not given.")
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Where CIFAR-10 is; else $CIFAR10_DIR, else your cache.")
+]
+PretrainedOption = Annotated[
+    Path | None, typer.Option("--pretrained", metavar="FILE", help="Start from this checkpoint; do not pre-train.")
+]
+EpochsOption = Annotated[
+    int | None, typer.Option("--epochs", min=1, help="Fewer passes than the rubric's; the table says so.")
+]
+PrecisionOption = Annotated[Precision, typer.Option(help="Of the training; auto takes what is faster here.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda or mps; the fastest of this machine if not given.")
+]
+
+_app = typer.Typer(
+    help="The full experiments on CIFAR-10, with the reference: resumable, each run once for its inputs.",
+    no_args_is_help=True,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.add_typer(_app, name="runs")
+
+
+class _Bench:
+    """The runs of a term, and who carries them out."""
+
+    def __init__(
+        self,
+        assignment: Path | None,
+        out: Path | None,
+        data: Path | None,
+        pretrained: Path | None,
+        epochs: int | None,
+        precision: Precision = Precision.AUTO,
+        device: str | None = None,
+    ) -> None:
+        import torch
+
+        from grader.runs.code import load_code
+        from grader.runs.execute import Executor
+        from grader.runs.plan import plan
+
+        rubric = load_rubric(assignment)
+        code = load_code(locations.instructor_folder("reference"))
+        try:
+            where = torch.device(device) if device else code.train_util.pick_device()
+            torch.empty(0, device=where)
+        except (RuntimeError, AssertionError) as error:
+            raise GraderError(f"--device {device}: {str(error).splitlines()[0]}") from None
+        self.runs: dict[str, Run] = plan(rubric, epochs)
+        self.executor = Executor(
+            code=code,
+            assignment=rubric,
+            root=out or locations.cache_folder() / "runs",
+            data=data,
+            device=where,
+            precision=precision.value,
+            pretrained=pretrained,
+        )
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Of the runs that have ended, by name."""
+        found = {name: self.executor.outcome(run, self.runs) for name, run in self.runs.items()}
+        return {name: outcome for name, outcome in found.items() if outcome is not None}
+
+    def folders(self) -> dict[str, Path]:
+        """Where each run is kept."""
+        return {name: self.executor.folder(run, self.runs) for name, run in self.runs.items()}
+
+
+class _Bar:
+    """Tells how the training of one run goes on."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._name = name
+        self._task = progress.add_task(name, total=None, rate="")
+
+    def epoch(self, number: int, images: int) -> None:
+        self._progress.reset(self._task, total=images, description=f"{self._name} epoch {number}", rate="")
+
+    def images(self, count: int) -> None:
+        self._progress.advance(self._task, count)
+        if speed := self._progress.tasks[self._task].speed:
+            self._progress.update(self._task, rate=f"{speed:,.0f} images/s")
+
+    def ended(self, metrics: dict[str, Any]) -> None:
+        self._progress.console.print(
+            f"{self._name} epoch {metrics['epoch']}: train loss {metrics['train_loss']:.4f}, "
+            f"test accuracy {metrics['test_accuracy']:.2%}, {metrics['images_per_second']:,.0f} images/s",
+            highlight=False,
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(soft_wrap=True), transient=True) as progress:
+        yield progress
+
+
+@_app.command("list")
+def list_runs(assignment: AssignmentOption = None) -> None:
+    """Name the runs, what each is, and what it starts from."""
+    from grader.runs.plan import plan
+
+    for name, run in plan(load_rubric(assignment)).items():
+        told = [f"part {run.experiment.part}", run.experiment.title]
+        told += [f"{run.epochs} epochs"] if run.epochs else []
+        told += [f"from {run.start}"] if run.start else []
+        told += ["only with --extras"] if run.experiment.optional else []
+        print(f"{name}: {', '.join(told)}")
+
+
+@_app.command("run")
+def run_some(
+    names: Annotated[list[str], typer.Argument(help="Runs as `grader runs list` names them.")],
+    out: OutOption = None,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    epochs: EpochsOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Carry out some runs, and those that they start from; what has been done before is not done again."""
+    _carry_out(_Bench(assignment, out, data, pretrained, epochs, precision, device), names)
+
+
+@_app.command("all")
+def run_all(
+    out: OutOption = None,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    epochs: EpochsOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    extras: Annotated[bool, typer.Option("--extras", help="Optional experiments, too.")] = False,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Carry out all runs and print the table; killed at any moment, it goes on from the last finished epoch."""
+    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
+    _carry_out(bench, [], extras=extras)
+    _print_table(bench)
+
+
+def _carry_out(bench: _Bench, names: list[str], *, extras: bool = False) -> None:
+    from grader.runs.plan import chosen
+
+    wanted = chosen(bench.runs, names, extras=extras)
+    with _progress() as progress:
+        for run in wanted:
+            outcome = bench.executor.carry_out(run, bench.runs, _Bar(progress, run.name))
+            progress.console.print(
+                f"{run.name}: accuracy {outcome.accuracy:.2%}, sparsity {outcome.sparsity:.3%}", highlight=False
+            )
+
+
+@_app.command()
+def pretrain(
+    out: OutOption = None,
+    data: DataOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Train the float network from nothing by the rubric's recipe; says where its checkpoint is."""
+    from grader.runs.plan import PRETRAIN
+
+    bench = _Bench(assignment, out, data, None, None, precision, device)
+    _carry_out(bench, [PRETRAIN])
+    print(bench.folders()[PRETRAIN] / "net.safetensors")
+
+
+@_app.command()
+def table(
+    out: OutOption = None,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    epochs: EpochsOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a table for a document.")] = False,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Print measured beside published; what was not measured, or with fewer epochs, is marked."""
+    _print_table(_Bench(assignment, out, data, pretrained, epochs, precision, device), markdown=markdown)
+
+
+def _print_table(bench: _Bench, *, markdown: bool = False) -> None:
+    from rich.console import Console
+
+    from grader.runs.table import as_markdown, as_rich, rows
+
+    found = rows(bench.runs.values(), bench.outcomes())
+    if markdown:
+        print(as_markdown(found), end="")
+    else:
+        Console().print(as_rich(found))
+
+
+@_app.command()
+def figures(
+    folder: Annotated[Path, typer.Argument(help="Where the SVG files go.")],
+    out: OutOption = None,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    epochs: EpochsOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Draw accuracy by sparsity and by bits, sparsity by layer, training curves, weights with their levels."""
+    from grader.runs.figures import draw
+
+    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
+    for path in draw(bench.executor.code, bench.runs, bench.outcomes(), bench.folders(), folder):
+        print(path)
+
+
+@_app.command()
+def estimate(
+    data: DataOption = None,
+    epochs: EpochsOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Predict from a few timed batches how long each experiment takes on this machine."""
+    from grader.runs.estimate import estimate as predict
+    from grader.runs.estimate import measure_speed
+
+    bench = _Bench(assignment, None, data, None, epochs, precision, device)
+    speed = measure_speed(bench.executor)
+    print(f"training {speed.training:,.0f} images/s in {speed.precision}, testing {speed.testing:,.0f} images/s")
+    total = 0.0
+    for run, seconds in predict(bench.runs.values(), bench.executor, speed):
+        total += seconds
+        print(f"{run.name}: {seconds / 60:.1f} min")
+    print(f"together: {total / 3600:.1f} h")
+
+
+@_app.command()
+def clean(
+    out: OutOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all runs, not only stale ones.")] = False,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    epochs: EpochsOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Remove runs whose inputs have changed since."""
+    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
+    current = set() if everything else set(bench.folders().values())
+    for folder in sorted(bench.executor.root.glob("*/*")):
+        if folder not in current:
+            shutil.rmtree(folder)
+            print(f"removed {folder}")

@@ -1,0 +1,69 @@
+"""How long the experiments take on this machine, predicted from a few timed batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from grader.runs.execute import Executor
+from grader.runs.plan import Run
+
+__all__ = ["Speed", "estimate", "measure_speed"]
+
+_BATCHES, _TESTED = 4, 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Images per second."""
+
+    training: float
+    testing: float
+    precision: str
+
+
+def measure_speed(executor: Executor) -> Speed:
+    """Train a few batches, after one to warm up, and test some images."""
+    util, training = executor.code.train_util, executor.assignment.training
+    precision = util.fastest_precision(executor.device) if executor.precision == "auto" else executor.precision
+    net = executor.code.network.ResNetCIFAR(num_layers=training.num_layers).to(executor.device)
+    loader = util.Loader(executor.train_set, training.batch_size, shuffle=True, augment=True)
+    optimizer = torch.optim.SGD(net.parameters(), training.lr, training.momentum)
+    with util.accelerated(net, precision):
+        times = [
+            (len(targets), _timed(net, optimizer, inputs, targets)) for inputs, targets in islice(loader, _BATCHES)
+        ]
+    some = util.ImageSet(*(part[:_TESTED] for part in _parts(executor)), executor.test_set.classes)
+    started = time.perf_counter()
+    util.evaluate_images(net, some)
+    testing = len(some) / (time.perf_counter() - started)
+    after = times[1:] or times
+    return Speed(sum(count for count, _ in after) / sum(seconds for _, seconds in after), testing, precision)
+
+
+def _parts(executor: Executor) -> tuple[torch.Tensor, torch.Tensor]:
+    return executor.test_set.images, executor.test_set.labels
+
+
+def _timed(net: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+    started = time.perf_counter()
+    optimizer.zero_grad()
+    F.cross_entropy(net(inputs), targets).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    if targets.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def estimate(runs: Iterable[Run], executor: Executor, speed: Speed) -> Iterator[tuple[Run, float]]:
+    """Each run with the seconds that it takes."""
+    for run in runs:
+        test = len(executor.test_set) / speed.testing
+        epoch = len(executor.train_set) / speed.training + test
+        yield run, run.epochs * epoch + test

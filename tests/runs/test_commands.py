@@ -1,0 +1,53 @@
+"""The commands of the full experiments, as a person calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from grader.cli import app
+from grader.errors import GraderError
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["runs", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_list_names_runs_epochs_and_starts() -> None:
+    lines = call("list").splitlines()
+    assert "pretrain: part 2a, pre-training, 60 epochs" in lines
+    assert "sparse-qat-2: part 3d, sparse, quantized and fine-tuned, 20 epochs, from global-iterative" in lines
+    assert any(line.startswith("regrown-4: ") and line.endswith("only with --extras") for line in lines)
+
+
+def test_a_run_its_table_and_cleaning_up(short_rubric: Path, images: Path, tmp_path: Path) -> None:
+    options = ["--assignment", short_rubric, "--data", images, "--out", tmp_path / "out", "--device", "cpu",
+               "--precision", "float32"]  # fmt: skip
+    told = call("run", "float", *options)
+    assert "pretrain epoch 2: train loss" in told
+    assert "float: accuracy" in told
+    shown = call("table", "--markdown", *options)
+    assert "| 2a | float | " in shown
+    assert "| 3b | quantized, 3 bits | not measured |" in shown
+    assert call("clean", *options) == ""
+    assert call("clean", "--epochs", "1", *options) == ""  # neither of the two trains by this number
+    assert len(call("clean", "--all", *options).splitlines()) == 2
+    assert not list((tmp_path / "out").glob("*/*"))
+
+
+def test_estimate_predicts_each_run(short_rubric: Path, images: Path) -> None:
+    told = call("estimate", "--assignment", short_rubric, "--data", images, "--device", "cpu").splitlines()
+    assert "images/s" in told[0]
+    assert told[-1].startswith("together: ")
+    assert any(line.startswith("qat-2: ") for line in told)
+
+
+def test_missing_images_and_unknown_devices_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match=r"CIFAR-10 is not in .*put cifar-10-batches-py"):
+        call("run", "float", "--data", tmp_path, "--device", "cpu")
+    with pytest.raises(GraderError, match="--device toaster: "):
+        call("run", "float", "--data", tmp_path, "--device", "toaster")

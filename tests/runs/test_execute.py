@@ -1,0 +1,134 @@
+"""What networks come out of the experiments, and that each is made once for its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from grader.errors import GraderError
+from grader.runs.execute import Executor, Outcome
+from grader.runs.figures import draw
+from grader.runs.plan import Run, chosen, plan
+from grader.runs.rounds import read_metrics
+from grader.runs.table import as_markdown, rows
+from tests.runs.conftest import Silence
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Executor:
+    """All runs, carried out once."""
+    given = [request.getfixturevalue(name) for name in ("code", "short", "images")]
+    out = tmp_path_factory.mktemp("finished")
+    made = Executor(given[0], given[1], out, given[2], torch.device("cpu"), "float32")
+    runs = plan(given[1])
+    for run in chosen(runs, [], extras=True):
+        made.carry_out(run, runs, Silence())
+    return made
+
+
+@pytest.fixture
+def outcomes(finished: Executor, runs: dict[str, Run]) -> dict[str, Outcome]:
+    found = {name: finished.outcome(run, runs) for name, run in runs.items()}
+    return {name: outcome for name, outcome in found.items() if outcome is not None}
+
+
+def test_every_network_has_the_sparsity_that_it_should(outcomes: dict[str, Outcome], runs: dict[str, Run]) -> None:
+    assert outcomes.keys() == runs.keys()
+    sparsity = {name: outcome.sparsity for name, outcome in outcomes.items()}
+    assert sparsity["one-shot-50"] == pytest.approx(0.5, abs=0.001)
+    for name in ("finetuned", "iterative", "global-iterative", "sparse-qat-3", "sparse-qat-2", "sparse-ptq-2"):
+        assert sparsity[name] == pytest.approx(0.7, abs=0.001), name
+    for name in ("pretrain", "qat-3", "regrown-2", "symmetric-2"):
+        assert sparsity[name] < 0.01, name
+
+
+def test_one_threshold_makes_layers_differ(outcomes: dict[str, Outcome]) -> None:
+    assert set(map(round, (100 * v for v in outcomes["finetuned"].sparsity_by_layer.values()))) == {70}
+    assert len(set(map(round, (100 * v for v in outcomes["global-iterative"].sparsity_by_layer.values())))) > 2
+
+
+def test_what_has_ended_is_not_done_again(finished: Executor, runs: dict[str, Run]) -> None:
+    watch = Silence()
+    for run in runs.values():
+        finished.carry_out(run, runs, watch)
+    assert watch.epochs == 0
+
+
+def test_changed_inputs_are_another_run(finished: Executor, runs: dict[str, Run]) -> None:
+    """Of the run itself, and of what it starts from; what does not depend on the change stays."""
+    steeper = finished.assignment.training.model_copy(update={"lr": 0.01})
+    changed = replace(finished, assignment=finished.assignment.model_copy(update={"training": steeper}))
+    assert changed.key(runs["qat-3"], runs) != finished.key(runs["qat-3"], runs)
+    other = replace(finished, code=replace(finished.code, digest="other"))
+    assert other.key(runs["float"], runs) != finished.key(runs["float"], runs)
+    renamed = {**runs, "qat-3": replace(runs["qat-3"], experiment=runs["qat-3"].experiment.model_copy(
+        update={"title": "another"}))}  # fmt: skip
+    assert finished.key(renamed["qat-3"], renamed) == finished.key(runs["qat-3"], runs)
+
+
+def test_the_best_of_a_ramp_is_pruned_as_far_as_it_should_be(finished: Executor, runs: dict[str, Run]) -> None:
+    folder = finished.folder(runs["iterative"], runs)
+    best = load_file(folder / "best.safetensors")
+    weight = best["body_op.0.conv1.0.conv.weight"]
+    assert (weight == 0).float().mean().item() == pytest.approx(0.7, abs=0.001)
+    assert [metrics["epoch"] for metrics in read_metrics(folder)] == [1, 2, 3]
+
+
+def test_a_checkpoint_takes_the_place_of_the_pretraining(
+    executor: Executor, finished: Executor, runs: dict[str, Run], tmp_path: Path
+) -> None:
+    """As safetensors and as torch.save; one that does not fit is said."""
+    checkpoint = finished.folder(runs["pretrain"], runs) / "net.safetensors"
+    expected = finished.outcome(runs["float"], runs)
+    assert expected is not None
+    torch.save(load_file(checkpoint), tmp_path / "net.pt")
+    for path in (checkpoint, tmp_path / "net.pt"):
+        given, watch = replace(executor, pretrained=path, root=tmp_path / path.suffix), Silence()
+        given.carry_out(runs["pretrain"], runs, watch)
+        assert given.carry_out(runs["float"], runs, watch).accuracy == expected.accuracy
+        assert watch.epochs == 0
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(GraderError, match=r"other\.safetensors is no checkpoint of this network: "):
+        replace(executor, pretrained=tmp_path / "other.safetensors").key(runs["pretrain"], runs)
+
+
+def test_what_auto_means_is_measured_once_for_each_run(
+    executor: Executor, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another start, on a busier machine, might choose otherwise and end with other numbers."""
+    auto = replace(executor, precision="auto")
+    folder = auto.folder(runs["pretrain"], runs)
+    for measured in ("bfloat16", "float32"):
+        monkeypatch.setattr(auto.code.train_util, "fastest_precision", lambda device, measured=measured: measured)
+        assert auto._precision(folder) == "bfloat16"
+
+
+def test_the_table_marks_what_was_not_measured_as_planned(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run]
+) -> None:
+    del outcomes["qat-2"]
+    outcomes["qat-3"] = replace(outcomes["qat-3"], epochs=1)
+    shown = {row.run: row for row in rows(runs.values(), outcomes)}
+    assert "pretrain" not in shown
+    assert shown["qat-2"].accuracy == "not measured"
+    assert shown["qat-3"].epochs == "1 of 3"
+    assert shown["float"].drop == "0.00"
+    assert shown["finetuned"].published == "89.43"
+    text = as_markdown(shown.values())
+    assert "| 3c | quantized and fine-tuned, 2 bits | not measured |" in text
+
+
+def test_figures_are_drawn_of_what_there_is(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    drawn = [draw(finished.code, runs, outcomes, folders, tmp_path / name) for name in ("once", "again")]
+    names = ["accuracy-by-sparsity.svg", "accuracy-by-bits.svg", "sparsity-by-layer.svg", "training-curves.svg",
+             "weights-and-levels.svg"]  # fmt: skip
+    assert [path.name for path in drawn[0]] == names
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*drawn, strict=True))
+    assert draw(finished.code, runs, {"float": outcomes["float"]}, folders, tmp_path / "few") == []
