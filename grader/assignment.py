@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from grader.errors import AssignmentError
 
-__all__ = ["Assignment", "Late", "Limits", "Part", "QuickThresholds", "Term", "load_assignment"]
+__all__ = ["Assignment", "FullThresholds", "Late", "Limits", "Part", "QuickThresholds", "Term", "load_assignment"]
 
 Percent = Annotated[float, Field(gt=0, lt=100)]
 Positive = Annotated[float, Field(gt=0)]
@@ -60,6 +60,26 @@ class QuickThresholds(_Model):
     sparse_quantized_max_drop: Positive
 
 
+class FullThresholds(_Model):
+    """What the full profile holds networks against, on the test images of CIFAR-10.
+
+    Drops are in percentage points below the pre-trained network's accuracy on the same images, by bits where a network
+    is quantized. ``reported_tolerance``: percentage points between a reported accuracy and the measured one.
+    ``least_similarity``: the cosine of a network's weights and the pre-trained ones below which it is called another
+    network. ``evaluation_seconds``: what one measurement may take.
+    """
+
+    finetuned_max_drop: Positive
+    iterative_max_drop: Positive
+    global_max_drop: Positive
+    quantized_max_drop: Mapping[Bits, Positive]
+    sparse_quantized_max_drop: Mapping[Bits, Positive]
+    reported_tolerance: Positive
+    zeros_tolerance: Positive
+    least_similarity: Annotated[float, Field(gt=0, lt=1)]
+    evaluation_seconds: Positive
+
+
 class Late(_Model):
     """What handing in late costs: a share of the points, for each day begun after the deadline and the grace.
 
@@ -83,12 +103,18 @@ class Part(_Model):
     bonus: bool = False
     public: Mapping[str, Points] = Field(default_factory=dict)
     hidden: Mapping[str, Points] = Field(default_factory=dict)
+    full: Mapping[str, Points] = Field(default_factory=dict)
     reading: str = ""
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight by check, public and hidden."""
+        """Weight by check of the quick profile, public and hidden."""
         return {**self.public, **self.hidden}
+
+    @property
+    def full_weights(self) -> dict[str, float]:
+        """Weight by check of the full profile: those of the quick one, and those that need CIFAR-10."""
+        return {**self.weights, **self.full}
 
     @model_validator(mode="after")
     def _some_check_earns_the_points(self) -> Self:
@@ -108,6 +134,7 @@ class Assignment(_Model):
     limits: Limits
     term: Term
     quick: QuickThresholds
+    full: FullThresholds
     parts: Mapping[str, Part]
     late: Late = Late()
     left_out: frozenset[str] = frozenset()
@@ -133,11 +160,18 @@ class Assignment(_Model):
             )
         if automatic + manual != self.total:
             raise ValueError(f"the parts have {automatic + manual:g} points, total says {self.total:g}")
-        names = [name for part in self.parts.values() for name in part.weights]
+        names = [name for part in self.parts.values() for name in (*part.weights, *part.full)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)} is a check of more than one part")
         if self.term.ramp_epochs > self.term.epochs:
             raise ValueError("term.ramp_epochs is larger than term.epochs: the ramp would not reach its target")
+        return self
+
+    @model_validator(mode="after")
+    def _every_number_of_bits_has_a_threshold(self) -> Self:
+        for name in ("quantized_max_drop", "sparse_quantized_max_drop"):
+            if lacking := sorted(set(self.term.finetuned_bits) - set(getattr(self.full, name))):
+                raise ValueError(f"full.{name} has no drop for {lacking[0]} bits, which term.finetuned_bits names")
         return self
 
     @property
@@ -182,7 +216,7 @@ def _leave_out(data: dict[str, Any], part: str, path: Path) -> None:
     table = data.get("parts", {}).pop(part, None)
     if table is None:
         raise AssignmentError(f"{path}: without_parts names {part!r}, which is no part of the rubric")
-    checks = [*table.get("public", {}), *table.get("hidden", {})]
+    checks = [name for kind in ("public", "hidden", "full") for name in table.get(kind, {})]
     data["left_out"] = sorted({*data.get("left_out", []), *checks})
 
 

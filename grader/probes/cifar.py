@@ -1,0 +1,45 @@
+"""Probes of the full profile: the test images of CIFAR-10, through the provided train_util.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grader.probes.networks import build, state_arrays
+from grader.probes.plain import Array, Params, Reply
+from grader.worker.student import ProbeFailed, Student
+
+__all__ = ["logits_of_bytes", "model", "test_set"]
+
+_BATCH = 250
+_MOST_THREADS = 8
+
+
+def model(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """A new provided network, whose keys and shapes every checkpoint of it has."""
+    return {}, state_arrays(build(student, params), "")
+
+
+def test_set(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """The test images (uint8) and labels; asked of a worker of the judge's own, which may read the user's files."""
+    load = student.attribute("train_util", "load_cifar10")
+    try:
+        found: Any = load("test", params["directory"])
+    except FileNotFoundError as error:
+        raise ProbeFailed("missing", str(error).partition(": ")[0]) from None  # what it advises is for Python code
+    except (OSError, ValueError) as error:
+        raise ProbeFailed("raised", str(error)) from None
+    return {"classes": list(found.classes)}, {"images": found.images.numpy(), "labels": found.labels.numpy()}
+
+
+def logits_of_bytes(student: Student, net: nn.Module, images: Tensor) -> Tensor:
+    """The logits of a network in evaluation mode on images uint8 (N, 3, 32, 32), normalised as in training."""
+    image_set = student.attribute("train_util", "ImageSet")(images, torch.zeros(len(images), dtype=torch.int64), ())
+    batches = student.attribute("train_util", "Loader")(image_set, _BATCH)
+    torch.set_num_threads(min(os.cpu_count() or 1, _MOST_THREADS))  # this worker measures and does nothing else
+    with torch.backends.mkldnn.flags(enabled=True):
+        return torch.cat([net(inputs.to(memory_format=torch.channels_last)) for inputs, _ in batches])
