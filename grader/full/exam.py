@@ -108,9 +108,9 @@ class Exam:
             network = replace(network, bits=min(fitting))
         if network.part != EITHER:
             return network
-        return replace(network, part="3d" if self._descends_from_a_pruned_one(network.state) else "3c")
+        return replace(network, part="3d" if self.descends_from_a_pruned_one(network.state) else "3c")
 
-    def _descends_from_a_pruned_one(self, state: Arrays) -> bool:
+    def descends_from_a_pruned_one(self, state: Arrays) -> bool:
         """Whether its weights are nearer to the pruned pre-trained network than to the dense one.
 
         Weights that grew back from zero are still small, so that this shows even when no weight is zero any more.
@@ -127,17 +127,18 @@ class Exam:
         Raises:
             CheckFailed: none was handed in, or one of them cannot be used.
         """
-        paths = {item.path: item.part for item in self._handed_in}
-        found: list[Network] = []
-        for path, read in self._read.items():
-            if isinstance(read, CheckFailed):
-                if paths[path] == part or (paths[path] == EITHER and part.startswith("3")):
-                    raise read.again()
-            elif read.part == part:
-                found.append(read)
+        for item in self._handed_in:
+            read = self._read[item.path]
+            if isinstance(read, CheckFailed) and item.part in (part, EITHER) and item.part[0] == part[0]:
+                raise read.again()
+        found = self.usable(part)
         if not found:
             raise CheckFailed(self._absence(part), advice="docs/full.md lists the names of all checkpoints.")
         return found
+
+    def usable(self, part: str) -> list[Network]:
+        """The networks of a part that could be read; there may be none."""
+        return [read for read in self._read.values() if isinstance(read, Network) and read.part == part]
 
     def network(self, part: str) -> Network:
         """The network of a part of Lab 2; see ``networks``."""
@@ -153,8 +154,7 @@ class Exam:
 
     def notes(self, parts: list[str]) -> list[str]:
         """What a student should know of how the files were read."""
-        read = [network for network in self._read.values() if isinstance(network, Network)]
-        return [note for network in read if network.part in parts for note in network.notes]
+        return [note for part in parts for network in self.usable(part) for note in network.notes]
 
     # --- numbers
 
@@ -166,7 +166,7 @@ class Exam:
     @property
     def baseline(self) -> float:
         """The accuracy of the pre-trained network, in percent."""
-        return 100 * self.standard.evaluator.baseline
+        return round(100 * self.standard.evaluator.baseline, 4)
 
     def reported(self, *path: str) -> float | None:
         """A number of answers.toml, in percent; None where there is none."""
@@ -207,8 +207,8 @@ class Exam:
         self, part: str, name: str, state: Arrays, bits: int | None = None, reported: float | None = None
     ) -> Measured:
         """The accuracy of any network of this size, noted for the report as ``name``."""
-        accuracy = 100 * self.standard.evaluator.accuracy(state)
-        found = Measured(accuracy, self.baseline - accuracy)
+        accuracy = round(100 * self.standard.evaluator.accuracy(state), 4)
+        found = Measured(accuracy, round(self.baseline - accuracy, 4))
         before = self._rows.get((part, name, bits))
         known = before.reported if before is not None and reported is None else reported
         self._rows[part, name, bits] = Measurement(
@@ -222,9 +222,8 @@ class Exam:
 
     def measurements(self, parts: list[str]) -> tuple[Measurement, ...]:
         """Everything that was measured; what no check asked for is measured now."""
-        for network in self._read.values():
-            if isinstance(network, Network) and network.part in parts:
-                self._complete(network)
+        for network in [network for part in parts for network in self.usable(part)]:
+            self._complete(network)
         return tuple(self._rows[key] for key in sorted(self._rows, key=lambda key: (key[0], key[1], -(key[2] or 0))))
 
     def _complete(self, network: Network) -> None:
