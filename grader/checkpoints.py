@@ -27,7 +27,7 @@ _BITS = re.compile(r"(\d+)_?n?bits?|n?bits?_?=?(\d+)|_(\d+)$")
 _COPY = re.compile(r"_?\(\d+\)$|_copy$")
 """What browsers and file managers add to the name of a second copy."""
 
-_ADVICE = "see docs/full.md for the names"
+_ADVICE = "name it as the labs do, such as net_after_finetune.pt"
 
 
 @dataclass(frozen=True, slots=True)

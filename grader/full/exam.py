@@ -133,7 +133,7 @@ class Exam:
                 raise read.again()
         found = self.usable(part)
         if not found:
-            raise CheckFailed(self._absence(part), advice="docs/full.md lists the names of all checkpoints.")
+            raise CheckFailed(self._absence(part))
         return found
 
     def usable(self, part: str) -> list[Network]:
