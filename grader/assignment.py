@@ -64,7 +64,8 @@ class FullThresholds(_Model):
     """What the full profile holds networks against, on the test images of CIFAR-10.
 
     Drops are in percentage points below the pre-trained network's accuracy on the same images, by bits where a network
-    is quantized. ``reported_tolerance``: percentage points between a reported accuracy and the measured one.
+    is quantized. The tolerances are percentage points between what is reported and what is measured: an accuracy, one
+    after one-shot pruning, where single weights matter, and a share of zeros.
     ``least_similarity``: the cosine of a network's weights and the pre-trained ones below which it is called another
     network. ``evaluation_seconds``: what one measurement may take.
     """
@@ -75,6 +76,7 @@ class FullThresholds(_Model):
     quantized_max_drop: Mapping[Bits, Positive]
     sparse_quantized_max_drop: Mapping[Bits, Positive]
     reported_tolerance: Positive
+    one_shot_tolerance: Positive
     zeros_tolerance: Positive
     least_similarity: Annotated[float, Field(gt=0, lt=1)]
     evaluation_seconds: Positive

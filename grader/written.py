@@ -42,7 +42,7 @@ class Written:
     def number(self, part: str, *path: str) -> float | None:
         """A reported number in percent; None if it is missing, a placeholder or no number.
 
-        ``"91.5"``, ``"91.5 %"`` and the fraction 0.915 are read as 91.5.
+        ``"91.5"`` and ``"91.5 %"`` are read as 91.5.
         """
         value: object = self.tables.get(part)
         for name in path:
@@ -53,7 +53,7 @@ class Written:
             return None
         if isinstance(value, bool) or not 0 <= number <= 100:
             return None
-        return 100 * number if 0 < number <= 1 else number
+        return number
 
 
 def _has_verdict(table: object) -> bool:

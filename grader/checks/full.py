@@ -69,9 +69,17 @@ def _told(reported: float | None, where: str) -> float:
     return reported
 
 
-def _require_reported(exam: Exam, reported: float, found: Measured, what: str, where: str) -> None:
-    tolerance = exam.thresholds.reported_tolerance
-    agrees = abs(reported - found.accuracy) <= tolerance
+def _agrees(reported: float, measured: float, tolerance: float) -> bool:
+    """Whether a reported number, in percent or as a fraction, is the measured one."""
+    readings = (reported, 100 * reported) if reported <= 1 else (reported,)
+    return any(abs(reading - measured) <= tolerance for reading in readings)
+
+
+def _require_reported(
+    exam: Exam, reported: float, found: Measured, what: str, where: str, tolerance: float | None = None
+) -> None:
+    tolerance = tolerance or exam.thresholds.reported_tolerance
+    agrees = _agrees(reported, found.accuracy, tolerance)
     require(agrees, f"{what}: the reported number is not what was measured on {exam.images}",
             expected=f"{_percent(found.accuracy)}, give or take {tolerance:g} points",
             received=f"{where} = {reported}",
@@ -105,12 +113,14 @@ def check_float_accuracy_is_as_reported(session: Session) -> None:
 def check_one_shot_accuracies_are_as_reported(session: Session) -> None:
     """The reported accuracies after one-shot pruning are what the grader measures"""
     exam = session.exam
+    tolerance = exam.thresholds.one_shot_tolerance
     for percent in session.term.one_shot_sparsities:
         where = f"[2b] q{percent:g}"
         reported = _told(exam.reported("2b", f"q{percent:g}"), where)
         state = measures.pruned_by_layer(exam.standard.pretrained, percent)
         found = exam.measure_state("2b", f"pre-trained, {percent:g} % pruned", state, reported=reported)
-        _require_reported(exam, reported, found, f"the accuracy with {percent:g} % of every layer pruned", where)
+        what = f"the accuracy with {percent:g} % of every layer pruned"
+        _require_reported(exam, reported, found, what, where, tolerance)
 
 
 def check_finetuned_network_is_sparse(session: Session) -> None:
@@ -194,7 +204,7 @@ def check_global_zeros_are_as_reported(session: Session) -> None:
         where = f'[2e.zeros] "{layer}"'
         reported = _told(exam.reported("2e", "zeros", layer), where)
         tolerance = exam.thresholds.zeros_tolerance
-        agrees = abs(reported - 100 * share) <= tolerance
+        agrees = _agrees(reported, 100 * share, tolerance)
         require(agrees, f"the reported share of zeros of {layer} is not that of {network.shown}",
                 expected=f"{_percent(100 * share)}, give or take {tolerance:g} points",
                 received=f"{where} = {reported}")  # fmt: skip
@@ -307,7 +317,7 @@ def _symmetric(exam: Exam, bits: int, reported: float) -> Iterable[Measured]:
         state: Arrays = measures.quantized(exam.standard.pretrained, bits, symmetric=True, zero=zero)
         found = exam.measure_state("bonus", name, state, bits, reported)
         yield found
-        if abs(found.accuracy - reported) <= exam.thresholds.reported_tolerance:
+        if _agrees(reported, found.accuracy, exam.thresholds.reported_tolerance):
             return
 
 

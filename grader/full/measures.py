@@ -80,9 +80,10 @@ def digest_of(network: Mapping[str, Array]) -> str:
 
 
 def _smallest(weights: Array, percent: float) -> Array:
-    """A mask of the ``percent`` % smallest magnitudes of a flat array."""
+    """A mask of the ``percent`` % smallest magnitudes of a flat array: those up to the percentile."""
     mask = np.zeros(weights.shape, dtype=bool)
-    mask[np.argsort(np.abs(weights), kind="stable")[: round(percent / 100 * weights.size)]] = True
+    count = int(percent / 100 * (weights.size - 1)) + 1
+    mask[np.argsort(np.abs(weights), kind="stable")[:count]] = True
     return mask
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from grader.cases import Arrays
-from grader.errors import CheckFailed
+from grader.errors import CheckFailed, CheckTimedOut
 from grader.interview import BROKEN, Interview
 from grader.notebook import listed
 
@@ -66,11 +66,15 @@ def read_network(interview: Interview, name: str, content: bytes, model: Arrays)
     try:
         file = {"file": np.frombuffer(content, np.uint8)}
         facts, arrays = interview.ask("checkpoints.load", {"shapes": shapes}, file)
+    except CheckTimedOut:
+        raise CheckFailed(f"{shown} took too long to open: {_SAVE}") from None
     except CheckFailed as failure:
         if failure.message.startswith(BROKEN):
             what = failure.message.removeprefix(BROKEN)
             raise CheckFailed(f"{shown} broke the process that opened it{what}: {_SAVE}") from None
-        raise type(failure)(f"{shown} {failure.message}") from None
+        if interview.is_spent:
+            raise CheckFailed(f"{shown} was not opened, since other files broke too many processes") from None
+        raise CheckFailed(f"{shown} {failure.message}") from None
     try:
         told = _Told.model_validate(dict(facts))
     except ValidationError:

@@ -38,5 +38,6 @@ def logits_of_bytes(student: Student, net: nn.Module, images: Tensor) -> Tensor:
     """The logits of a network in evaluation mode on images uint8 (N, 3, 32, 32), normalised as in training."""
     image_set = student.attribute("train_util", "ImageSet")(images, torch.zeros(len(images), dtype=torch.int64), ())
     batches = student.attribute("train_util", "Loader")(image_set, _BATCH)
+    torch.set_flush_denormal(True)  # weights near 1e-40, of dead channels or of bad will, take a hundred times as long
     with torch.backends.mkldnn.flags(enabled=True):
         return torch.cat([net(inputs.to(memory_format=torch.channels_last)) for inputs, _ in batches])

@@ -16,10 +16,10 @@ from resnet20 import ResNetCIFAR
 from safetensors.torch import save as save_safetensors
 
 from grader.assignment import Assignment
-from grader.errors import CheckFailed
+from grader.errors import CheckFailed, CheckTimedOut
 from grader.full.reading import ReadNetwork, read_network
 from grader.full.standard import empty_interview
-from grader.interview import Interview
+from grader.interview import BROKEN, Interview
 from grader.worker.sandbox.policy import Policy
 from tests.full.conftest import State, plain
 
@@ -265,3 +265,25 @@ def test_an_answer_that_no_honest_worker_gives_is_refused(
 
     with pytest.raises(CheckFailed, match="makes no sense"):
         read_network(Liar(), "a.pt", b"x", plain(pretrained))  # type: ignore[arg-type]
+
+
+def test_files_that_break_processes_or_never_end_are_told_apart(pretrained: State) -> None:
+    class Broken:
+        is_spent = False
+
+        def __init__(self, failure: CheckFailed) -> None:
+            self.failure = failure
+
+        def ask(self, *_: object) -> None:
+            raise self.failure
+
+    for failure, spent, says in (
+        (CheckTimedOut("your code did not finish: no answer within 20 seconds"), False, "took too long to open: save"),
+        (CheckFailed(f"{BROKEN}: it took 4 GiB"), False, "broke the process that opened it: it took 4 GiB: save"),
+        (CheckFailed("its processes died 9 times before this check"), True, "was not opened, since other files"),
+    ):
+        worker = Broken(failure)
+        worker.is_spent = spent
+        with pytest.raises(CheckFailed, match=says) as caught:
+            read_network(worker, "a.pt", b"x", plain(pretrained))  # type: ignore[arg-type]
+        assert "your code" not in caught.value.message
