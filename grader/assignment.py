@@ -75,6 +75,7 @@ class FullThresholds(_Model):
     global_max_drop: Positive
     quantized_max_drop: Mapping[Bits, Positive]
     sparse_quantized_max_drop: Mapping[Bits, Positive]
+    rerun_max_drop: Positive
     reported_tolerance: Positive
     one_shot_tolerance: Positive
     zeros_tolerance: Positive
@@ -106,6 +107,7 @@ class Part(_Model):
     public: Mapping[str, Points] = Field(default_factory=dict)
     hidden: Mapping[str, Points] = Field(default_factory=dict)
     full: Mapping[str, Points] = Field(default_factory=dict)
+    rerun: Mapping[str, Points] = Field(default_factory=dict)
     reading: str = ""
 
     @property
@@ -113,10 +115,9 @@ class Part(_Model):
         """Weight by check of the quick profile, public and hidden."""
         return {**self.public, **self.hidden}
 
-    @property
-    def full_weights(self) -> dict[str, float]:
-        """Weight by check of the full profile: those of the quick one, and those that need CIFAR-10."""
-        return {**self.weights, **self.full}
+    def weights_with(self, *, full: bool, rerun: bool) -> dict[str, float]:
+        """Weight by check, also of those that need CIFAR-10 and of those that run the student's code on it."""
+        return {**self.weights, **(self.full if full else {}), **(self.rerun if rerun else {})}
 
     @model_validator(mode="after")
     def _some_check_earns_the_points(self) -> Self:
@@ -162,7 +163,7 @@ class Assignment(_Model):
             )
         if automatic + manual != self.total:
             raise ValueError(f"the parts have {automatic + manual:g} points, total says {self.total:g}")
-        names = [name for part in self.parts.values() for name in (*part.weights, *part.full)]
+        names = [name for part in self.parts.values() for name in part.weights_with(full=True, rerun=True)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)} is a check of more than one part")
         if self.term.ramp_epochs > self.term.epochs:
@@ -218,7 +219,7 @@ def _leave_out(data: dict[str, Any], part: str, path: Path) -> None:
     table = data.get("parts", {}).pop(part, None)
     if table is None:
         raise AssignmentError(f"{path}: without_parts names {part!r}, which is no part of the rubric")
-    checks = [name for kind in ("public", "hidden", "full") for name in table.get(kind, {})]
+    checks = [name for kind in ("public", "hidden", "full", "rerun") for name in table.get(kind, {})]
     data["left_out"] = sorted({*data.get("left_out", []), *checks})
 
 

@@ -114,6 +114,10 @@ def check(
     pretrained: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The class's pre-trained ResNet-20, for --full.")
     ] = None,
+    rerun: Annotated[
+        int, typer.Option(min=0, metavar="K", help="Run the submission's own training for K epochs, with --full.")
+    ] = 0,
+    rerun_minutes: Annotated[float, typer.Option(min=0.01, help="What each training of --rerun may take.")] = 60,
     assignment: AssignmentOption = None,
 ) -> None:
     """Grade one submission and explain every point that it did not get."""
@@ -123,13 +127,14 @@ def check(
         raise GraderError(f"--min-score is {min_score}, but must be a number of points")
     if not path.exists():
         raise UnusableSubmission(f"{path} does not exist: give a directory, a zip or a notebook")
-    if not full and (data or pretrained):
-        raise GraderError(f"{'--data' if data else '--pretrained'} is for the full profile: add --full")
+    given = {"--data": data, "--pretrained": pretrained, "--rerun": rerun}
+    if not full and (stray := [name for name, value in given.items() if value]):
+        raise GraderError(f"{stray[0]} is for the full profile: add --full")
     start_server()
     from grader.full.standard import FullOptions
     from grader.grade import Grader
 
-    options = FullOptions(data, pretrained) if full else None
+    options = FullOptions(data, pretrained, rerun, rerun_minutes) if full else None
     with Grader(load_rubric(assignment), show_hidden=show_hidden, full=options) as grader:
         report = _grade(grader, path, part)
         _publish(report, json_file, html_file)

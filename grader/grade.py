@@ -20,6 +20,7 @@ from grader.diagnosis.hypotheses import Hypothesis, Mistake
 from grader.errors import CheckFailed, GraderError
 from grader.evaluator import Evaluator
 from grader.full.exam import Exam
+from grader.full.rerun import Rerun, rerun_limits, rerun_policy
 from grader.full.standard import FullOptions, empty_interview, load_standard
 from grader.interview import Interview, InterviewFactory
 from grader.memory import Memory
@@ -83,7 +84,7 @@ class Grader:
         )
         self._hidden_mistakes = self._live_mistakes() if show_hidden else None
         self._template = read_written((self._pristine / FILE).read_bytes())
-        self._isolation = isolation
+        self._isolation, self._full = isolation, full
         self._standard = load_standard(assignment, full, self._pristine, isolation) if full else None
 
     def __enter__(self) -> Self:
@@ -119,18 +120,24 @@ class Grader:
             written = read_written(submission.files.get(FILE))
             with (
                 self._interview(folder, self._assignment.limits, bool(accelerator), self._method) as interview,
-                self._exam(submission, written) as exam,
+                self._exam(submission, written, folder, bool(accelerator)) as exam,
             ):
                 return self._report(submission, interview, written, exam, chosen, notes)
 
     @contextmanager
-    def _exam(self, submission: Submission, written: Written) -> Iterator[Exam | None]:
-        """What the full profile asks; its worker holds the checkpoints and no code of the student's."""
-        if self._standard is None:
+    def _exam(
+        self, submission: Submission, written: Written, folder: Path, uses_accelerator: bool
+    ) -> Iterator[Exam | None]:
+        """What the full profile asks; the worker that opens checkpoints holds no code of the student's."""
+        if self._standard is None or self._full is None:
             yield None
             return
+        limits = rerun_limits(self._assignment.limits, self._full)
+        policy = rerun_policy(self._isolation)
+        trainer = partial(Interview, folder, limits, uses_accelerator, self._method, isolation=policy)
+        rerun = Rerun(self._standard, self._full, trainer) if self._full.rerun else None
         with empty_interview(Interview, self._assignment, self._isolation) as interview:
-            yield Exam(self._assignment, self._standard, submission.checkpoints, interview, written)
+            yield Exam(self._assignment, self._standard, submission.checkpoints, interview, written, rerun)
 
     def _chosen(self, parts: Iterable[str] | None) -> list[str]:
         known = self._assignment.parts
@@ -151,7 +158,7 @@ class Grader:
         notes += written.complaints()
         goldens = self._goldens
         session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written, exam)
-        endings = self._checks.run(session, chosen, full=exam is not None)
+        endings = self._checks.run(session, chosen, full=exam is not None, rerun=bool(exam and exam.is_rerun))
         if interview.sandbox is not None and (lacking := interview.sandbox.note()):
             notes.append(lacking)
         known = self._plain_messages(endings)
@@ -202,7 +209,8 @@ class Grader:
         self, part: Part, endings: Mapping[str, Ending], known: Set[str], named: Mapping[str, Hypothesis]
     ) -> PartReport:
         """The part's automatic points, shared by weight among its checks that ran."""
-        ran = {name: Fraction(weight) for name, weight in part.full_weights.items() if name in endings}
+        every = part.weights_with(full=True, rerun=True)
+        ran = {name: Fraction(weight) for name, weight in every.items() if name in endings}
         total = sum(ran.values()) or 1  # notes alone weigh nothing
         worth = {name: Fraction(part.automatic) * weight / total for name, weight in ran.items()}
         return PartReport(

@@ -11,6 +11,7 @@ from grader.checkpoints import EITHER, HandedIn
 from grader.errors import CheckFailed, InternalError
 from grader.full import measures
 from grader.full.reading import read_network
+from grader.full.rerun import Rerun
 from grader.full.standard import Standard
 from grader.interview import Interview
 from grader.notebook import listed
@@ -65,6 +66,7 @@ class Exam:
         handed_in: the checkpoints of the submission.
         interview: a worker that opens them.
         written: the parsed answers.toml.
+        rerun: runs the student's own training functions; None where that was not asked for.
     """
 
     def __init__(
@@ -74,14 +76,32 @@ class Exam:
         handed_in: tuple[HandedIn, ...],
         interview: Interview,
         written: Written,
+        rerun: Rerun | None = None,
     ) -> None:
         self.standard = standard
+        self._rerun = rerun
         self.thresholds = assignment.full
         self._term = assignment.term
         self._handed_in = handed_in
         self._interview = interview
         self._written = written
         self._rows: dict[tuple[str, str, int | None], Measurement] = {}
+
+    @property
+    def is_rerun(self) -> bool:
+        """Whether the student's own training functions are run again."""
+        return self._rerun is not None
+
+    @property
+    def rerun(self) -> Rerun:
+        """Runs them.
+
+        Raises:
+            InternalError: that was not asked for.
+        """
+        if self._rerun is None:
+            raise InternalError("this check belongs to a re-run")
+        return self._rerun
 
     # --- what was handed in
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
 from grader import locations
 from grader.assignment import Assignment
@@ -23,7 +23,7 @@ from grader.interview import Interview, InterviewFactory
 from grader.notebook import listed
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["FullOptions", "Standard", "empty_interview", "load_standard"]
+__all__ = ["FullOptions", "Images", "Standard", "empty_interview", "load_standard"]
 
 _CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 _LARGEST = 64 * 2**20
@@ -31,10 +31,23 @@ _LARGEST = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class FullOptions:
-    """Where CIFAR-10 is (None: ``$CIFAR10_DIR`` or the user cache), and the pre-trained network (None: our own)."""
+    """Where CIFAR-10 is (None: ``$CIFAR10_DIR`` or the user cache), and the pre-trained network (None: our own).
+
+    ``rerun`` is how many epochs the student's own training functions run; 0 for not at all. ``rerun_minutes`` is what
+    each of them may take.
+    """
 
     data: Path | None = None
     pretrained: Path | None = None
+    rerun: int = 0
+    rerun_minutes: float = 60
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images uint8 (N, 3, 32, 32) and labels (N,) in parts that fit into a message."""
+
+    parts: tuple[Arrays, ...]
 
 
 @dataclass(frozen=True)
@@ -46,12 +59,14 @@ class Standard:
         name: what reports call its file.
         images: how many test images there are.
         evaluator: measures on them; its baseline is the pre-trained network.
+        train: the training images, where students' code is run again.
     """
 
     pretrained: Arrays
     name: str
     images: int
     evaluator: Evaluator
+    train: Images
 
 
 @contextmanager
@@ -79,16 +94,18 @@ def load_standard(
     # A worker without student code reads the user's files, and torch stays out of this process.
     with Interview(pristine, patient, isolation=Policy.none()) as trusted:
         _, model = _asked(trusted, "cifar.model", {"net": {}})
-        images, labels = _test_set(trusted, options.data)
+        test = _image_set(trusted, "test", options.data)
+        train = _image_set(trusted, "train", options.data) if options.rerun else Images(())
     with empty_interview(Interview, assignment, isolation) as interview:
         try:
             pretrained = read_network(interview, path.name, content, model).state
         except CheckFailed as failure:
             raise GraderError(f"the pre-trained network cannot be used: {failure.message}") from None
-    shared = {"test.images": images, "test.labels": labels, **{f"net.{name}": a for name, a in pretrained.items()}}
-    return Standard(
-        pretrained, path.name, len(images), Evaluator(pristine, patient, CaseSet({}, shared), isolation=isolation)
-    )
+    network = {f"net.{name}": array for name, array in pretrained.items()}
+    images, labels = (np.concatenate([part[name] for part in test.parts]) for name in ("images", "labels"))
+    shared = {"test.images": images, "test.labels": labels, **network}
+    evaluator = Evaluator(pristine, patient, CaseSet({}, shared), isolation=isolation)
+    return Standard(pretrained, path.name, len(images), evaluator, train)
 
 
 def _content(path: Path) -> bytes:
@@ -103,20 +120,30 @@ def _content(path: Path) -> bytes:
         ) from None
 
 
-def _test_set(trusted: Interview, data: Path | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The images uint8 (N, 3, 32, 32) and the labels (N,)."""
-    directory = str(data.absolute()) if data else os.environ.get("CIFAR10_DIR") or None
-    try:
-        facts, arrays = trusted.ask("cifar.test_set", {"directory": directory and os.path.abspath(directory)}, {})
-    except CheckFailed as failure:
-        raise GraderError(
-            f"the test images cannot be read: {failure.message}; name the folder of CIFAR-10 (cifar-10-batches-py, or "
-            "test/<class>/*.png) with --data DIR, or set CIFAR10_DIR"
-        ) from None
-    if facts["classes"] != _CLASSES:
-        found = listed(facts["classes"])
-        raise GraderError(f"the images in {directory or 'the user cache'} are not CIFAR-10's, but of classes {found}")
-    return arrays["images"], arrays["labels"]
+_PART = 16_000
+"""Images in one message: 49 MB."""
+
+
+def _image_set(trusted: Interview, split: str, data: Path | None) -> Images:
+    directory = str(data) if data else os.environ.get("CIFAR10_DIR") or None
+    params = {"split": split, "directory": directory and os.path.abspath(directory)}
+    parts: list[Arrays] = []
+    count = 1
+    while sum(len(part["labels"]) for part in parts) < count:
+        start = len(parts) * _PART
+        try:
+            facts, arrays = trusted.ask("cifar.images", {**params, "start": start, "stop": start + _PART}, {})
+        except CheckFailed as failure:
+            raise GraderError(
+                f"the {split} images cannot be read: {failure.message}; name the folder of CIFAR-10 "
+                f"(cifar-10-batches-py, or {split}/<class>/*.png) with --data DIR, or set CIFAR10_DIR"
+            ) from None
+        if facts["classes"] != _CLASSES:
+            where, found = directory or "the user cache", listed(facts["classes"])
+            raise GraderError(f"the images in {where} are not CIFAR-10's, but of classes {found}")
+        count = facts["count"]
+        parts.append(arrays)
+    return Images(tuple(parts))
 
 
 def _asked(trusted: Interview, probe: str, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Arrays]:

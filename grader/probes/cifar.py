@@ -1,4 +1,4 @@
-"""Probes of the full profile: the test images of CIFAR-10, through the provided train_util.py."""
+"""Probes of the full profile: the images of CIFAR-10, through the provided train_util.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grader.probes.networks import build, state_arrays
 from grader.probes.plain import Array, Params, Reply
 from grader.worker.student import ProbeFailed, Student
 
-__all__ = ["logits_of_bytes", "model", "test_set"]
+__all__ = ["images", "logits_of_bytes", "model"]
 
 _BATCH = 100
 
@@ -22,16 +22,30 @@ def model(student: Student, params: Params, arrays: Mapping[str, Array]) -> Repl
     return {}, state_arrays(build(student, params), "")
 
 
-def test_set(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
-    """The test images (uint8) and labels; asked of a worker of the judge's own, which may read the user's files."""
+def images(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """Images (uint8) and labels of a split, from one number to another; asked of a worker of the judge's own, which may
+    read the user's files.
+    """
+    found = _loaded(student, params["split"], params["directory"])
+    part = slice(params["start"], params["stop"])
+    facts = {"classes": list(found.classes), "count": len(found)}
+    return facts, {"images": found.images[part].numpy(), "labels": found.labels[part].numpy()}
+
+
+_kept: dict[tuple[str, str | None], Any] = {}
+
+
+def _loaded(student: Student, split: str, directory: str | None) -> Any:
+    """An image set; it is read once."""
     load = student.attribute("train_util", "load_cifar10")
     try:
-        found: Any = load("test", params["directory"])
+        if (split, directory) not in _kept:
+            _kept[split, directory] = load(split, directory)
     except FileNotFoundError as error:
         raise ProbeFailed("missing", str(error).partition(": ")[0]) from None  # what it advises is for Python code
     except (OSError, ValueError) as error:
         raise ProbeFailed("raised", str(error)) from None
-    return {"classes": list(found.classes)}, {"images": found.images.numpy(), "labels": found.labels.numpy()}
+    return _kept[split, directory]
 
 
 def logits_of_bytes(student: Student, net: nn.Module, images: Tensor) -> Tensor:

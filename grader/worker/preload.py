@@ -29,6 +29,7 @@ import grader.probes.general
 import grader.probes.lab1
 import grader.probes.lab2
 import grader.probes.lab3
+import grader.probes.rerun
 import grader.worker.cpu_only
 import grader.worker.loop  # noqa: F401
 from grader.worker.sandbox.places import libraries

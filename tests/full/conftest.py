@@ -46,13 +46,14 @@ def plain(state: State) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An image folder with 4 random test images for each class."""
+    """An image folder with 4 random images for each class, to test and to train on."""
     root = tmp_path_factory.mktemp("cifar")
     pixels = np.random.default_rng(3).integers(0, 256, (10 * PER_CLASS, 32, 32, 3), dtype=np.uint8)
-    for i, image in enumerate(pixels):
-        folder = root / "test" / CLASSES[i // PER_CLASS]
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / f"{i % PER_CLASS}.png")
+    for split in ("train", "test"):
+        for i, image in enumerate(pixels):
+            folder = root / split / CLASSES[i // PER_CLASS]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{i % PER_CLASS}.png")
     return root
 
 
