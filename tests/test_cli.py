@@ -170,7 +170,7 @@ def test_version_and_help() -> None:
         "--full",
         "--data",
     )
-    for option in (*named, "--pretrained"):
+    for option in (*named, "--pretrained", "--rerun"):
         assert option in done.stdout
 
 

@@ -49,17 +49,21 @@ def _require_target(network: Network, target: float, advice: str, aside: str = "
         )
 
 
-def _require_layers(network: Network, target: float) -> None:
-    for name, weight in measures.prunable(network.state).items():
-        require_sparsity(weight, target, f"{name} in {network.shown}")
+def require_layers(state: Arrays, percent: float, where: str) -> None:
+    """Every prunable layer of a network has so many zeros, one more or fewer."""
+    for name, weight in measures.prunable(state).items():
+        require_sparsity(weight, percent, f"{name} {where}")
+
+
+def require_drop(exam: Exam, found: Measured, allowed: float, message: str, advice: str | None = None) -> None:
+    """An accuracy is at most ``allowed`` points below that of the pre-trained network."""
+    require(found.drop <= allowed, message, advice=advice, received=_percent(found.accuracy),
+            expected=f"at least {_percent(exam.baseline - allowed)}: at most {allowed:g} points below the "
+                     f"{_percent(exam.baseline)} of the pre-trained network")  # fmt: skip
 
 
 def _require_accuracy(exam: Exam, network: Network, max_drop: float) -> None:
-    found = exam.measure(network)
-    require(found.drop <= max_drop, f"{network.shown} classifies {exam.images} too badly",
-            expected=f"at least {_percent(exam.baseline - max_drop)}: at most {max_drop:g} points below the "
-                     f"{_percent(exam.baseline)} of the pre-trained network",
-            received=_percent(found.accuracy))  # fmt: skip
+    require_drop(exam, exam.measure(network), max_drop, f"{network.shown} classifies {exam.images} too badly")
 
 
 def _told(reported: float | None, where: str) -> float:
@@ -127,7 +131,7 @@ def check_finetuned_network_is_sparse(session: Session) -> None:
     """The fine-tuned network that was handed in has the sparsity asked for in every layer"""
     network = session.exam.network("2c")
     _require_target(network, session.term.target_sparsity, _RECOVERED)
-    _require_layers(network, session.term.target_sparsity)
+    require_layers(network.state, session.term.target_sparsity, f"in {network.shown}")
 
 
 @needs("finetuned_network_is_sparse")
@@ -157,7 +161,7 @@ def check_iterative_network_is_sparse(session: Session) -> None:
     """The iteratively pruned network that was handed in has the sparsity asked for in every layer"""
     network = session.exam.network("2d")
     _require_target(network, session.term.target_sparsity, _RECOVERED)
-    _require_layers(network, session.term.target_sparsity)
+    require_layers(network.state, session.term.target_sparsity, f"in {network.shown}")
 
 
 @needs("iterative_network_is_sparse")
@@ -234,13 +238,9 @@ def _require_quantized_accuracy(exam: Exam, part: str, max_drops: dict[int, floa
     for network in exam.networks(part):
         found = {bits: exam.measure(network, bits) for bits in exam.candidate_bits(network)}
         bits = min(found, key=lambda bits: found[bits].drop - max_drops[bits])
-        best, allowed = found[bits], max_drops[bits]
-        require(best.drop <= allowed, f"{network.shown}, quantized to {bits} bits, classifies {exam.images} too badly",
-                expected=f"at least {_percent(exam.baseline - allowed)}: at most {allowed:g} points below the "
-                         f"{_percent(exam.baseline)} of the pre-trained network",
-                received=_percent(best.accuracy),
-                advice=None if network.bits else "Name the number of bits: quantized_net_after_finetune_4bit.pt.",
-                )  # fmt: skip
+        message = f"{network.shown}, quantized to {bits} bits, classifies {exam.images} too badly"
+        advice = None if network.bits else "Name the number of bits: quantized_net_after_finetune_4bit.pt."
+        require_drop(exam, found[bits], max_drops[bits], message, advice)
 
 
 def _require_reported_bits(exam: Exam, part: str) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from grader.cases import Arrays
-from grader.checks.compare import require
-from grader.checks.lab2 import require_sparsity
+from grader.checks.full import require_drop, require_layers
 from grader.full import measures
 from grader.full.rerun import counted
 from grader.session import Session
@@ -14,23 +13,16 @@ def _require_healed(session: Session, part: str, function: str, state: Arrays, b
     exam = session.exam
     measured = state if bits is None else measures.quantized(state, bits)
     again = f"re-run of {function}, {counted(exam.rerun.epochs)}"
-    found, allowed = exam.measure_state(part, again, measured, bits), exam.thresholds.rerun_max_drop
-    require(found.drop <= allowed, f"`{function}` makes a network that classifies {exam.images} too badly: {again}",
-            expected=f"at least {exam.baseline - allowed:.2f} %: at most {allowed:g} points below the "
-                     f"{exam.baseline:.2f} % of the pre-trained network",
-            received=f"{found.accuracy:.2f} %")  # fmt: skip
-
-
-def _require_layers(state: Arrays, percent: float) -> None:
-    for name, weight in measures.prunable(state).items():
-        require_sparsity(weight, percent, f"{name} after the training")
+    found = exam.measure_state(part, again, measured, bits)
+    message = f"`{function}` makes a network that classifies {exam.images} too badly: {again}"
+    require_drop(exam, found, exam.thresholds.rerun_max_drop, message)
 
 
 def check_rerun_of_finetuning(session: Session) -> None:
     """`finetune_after_prune`, run again on CIFAR-10, keeps a network sparse and brings its accuracy back"""
     start = measures.pruned_by_layer(session.exam.standard.pretrained, session.term.target_sparsity)
     state = session.exam.rerun.trained("rerun.finetune", {}, start)
-    _require_layers(state, session.term.target_sparsity)
+    require_layers(state, session.term.target_sparsity, "after the training")
     _require_healed(session, "2c", "finetune_after_prune", state)
 
 
@@ -38,7 +30,7 @@ def check_rerun_of_iterative_pruning(session: Session) -> None:
     """`iterative_prune`, run again on CIFAR-10, makes the network sparse and keeps its accuracy"""
     params = {"target": session.term.target_sparsity}
     state = session.exam.rerun.trained("rerun.iterative_prune", params, session.exam.standard.pretrained)
-    _require_layers(state, session.term.target_sparsity)
+    require_layers(state, session.term.target_sparsity, "after the training")
     _require_healed(session, "2d", "iterative_prune", state)
 
 
