@@ -16,7 +16,7 @@ EITHER = "3c or 3d"
 """The part of ``quantized_net_after_finetune.pt``, which the labs write in both; the network itself tells which."""
 
 _SUFFIXES = (".pt", ".pth", ".safetensors")
-_OTHER_SUFFIXES = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pickle", ".pkl", ".tar")
+_OTHER_SUFFIXES = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pkl", ".tar")
 _MAX_FILE = 16 * 2**20
 _MAX_FILES = 16
 

@@ -6,15 +6,14 @@ Nothing but tensors and containers is unpickled (``weights_only=True``), and thi
 from __future__ import annotations
 
 import io
-import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
+from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from grader.probes.plain import Array, Outputs, Params, Reply
@@ -91,7 +90,7 @@ def _opened(content: bytes) -> object:
 
 def _from_safetensors(content: bytes) -> object:
     try:
-        return safetensors.torch.load(content)
+        return load_safetensors(content)
     except Exception as error:  # a Rust parser over hostile bytes: every failure means the same
         raise ProbeFailed("type", f"is truncated or damaged ({_short(error)}): save and hand it in again") from None
 
@@ -99,25 +98,23 @@ def _from_safetensors(content: bytes) -> object:
 def _unpickled(content: bytes) -> object:
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if found := _GLOBAL.search(str(error)):
-            what = next(filter(None, found.groups()))[:100]
-            raise ProbeFailed(
-                "type",
-                f"holds a whole pickled object ({what}) and not only tensors; it is not unpickled, since that would "
-                "run code: save net.state_dict() alone",
-            ) from None
-        raise _damaged(error) from None
-    except RuntimeError as error:
-        if "TorchScript" in str(error):
-            raise ProbeFailed("type", "is a TorchScript archive: save net.state_dict() with torch.save") from None
-        raise _damaged(error) from None
     except Exception as error:  # torch names no exceptions for a file that is not as it should be
-        raise _damaged(error) from None
+        raise _unreadable(error) from None
 
 
-def _damaged(error: Exception) -> ProbeFailed:
-    return ProbeFailed("type", f"is truncated or damaged ({_short(error)}): save and hand it in again")
+def _unreadable(error: Exception) -> ProbeFailed:
+    told = str(error)
+    if "TorchScript" in told:
+        return ProbeFailed("type", "is a TorchScript archive: save net.state_dict() with torch.save")
+    found = _GLOBAL.search(told) if "Weights only load failed" in told else None
+    if found is None:
+        return ProbeFailed("type", f"is truncated or damaged ({_short(error)}): save and hand it in again")
+    what = next(filter(None, found.groups()))[:100]
+    return ProbeFailed(
+        "type",
+        f"holds a whole object ({what}) and not only tensors; it is not opened, since that would run code: "
+        "save net.state_dict() alone",
+    )
 
 
 def _short(error: Exception) -> str:
