@@ -14,6 +14,7 @@ from grader.errors import AssignmentError
 __all__ = [
     "Assignment",
     "Experiment",
+    "FullThresholds",
     "Late",
     "Limits",
     "Part",
@@ -134,6 +135,29 @@ class Experiment(_Model):
         return self
 
 
+class FullThresholds(_Model):
+    """What the full profile holds networks against, on the test images of CIFAR-10.
+
+    Drops are in percentage points below the pre-trained network's accuracy on the same images, by bits where a network
+    is quantized. The tolerances are percentage points between what is reported and what is measured: an accuracy, one
+    after one-shot pruning, where single weights matter, and a share of zeros.
+    ``least_similarity``: the cosine of a network's weights and the pre-trained ones below which it is called another
+    network. ``evaluation_seconds``: what one measurement may take.
+    """
+
+    finetuned_max_drop: Positive
+    iterative_max_drop: Positive
+    global_max_drop: Positive
+    quantized_max_drop: Mapping[Bits, Positive]
+    sparse_quantized_max_drop: Mapping[Bits, Positive]
+    rerun_max_drop: Positive
+    reported_tolerance: Positive
+    one_shot_tolerance: Positive
+    zeros_tolerance: Positive
+    least_similarity: Annotated[float, Field(gt=0, lt=1)]
+    evaluation_seconds: Positive
+
+
 class Late(_Model):
     """What handing in late costs: a share of the points, for each day begun after the deadline and the grace.
 
@@ -157,12 +181,18 @@ class Part(_Model):
     bonus: bool = False
     public: Mapping[str, Points] = Field(default_factory=dict)
     hidden: Mapping[str, Points] = Field(default_factory=dict)
+    full: Mapping[str, Points] = Field(default_factory=dict)
+    rerun: Mapping[str, Points] = Field(default_factory=dict)
     reading: str = ""
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight by check, public and hidden."""
+        """Weight by check of the quick profile, public and hidden."""
         return {**self.public, **self.hidden}
+
+    def weights_with(self, *, full: bool, rerun: bool) -> dict[str, float]:
+        """Weight by check, also of those that need CIFAR-10 and of those that run the student's code on it."""
+        return {**self.weights, **(self.full if full else {}), **(self.rerun if rerun else {})}
 
     @model_validator(mode="after")
     def _some_check_earns_the_points(self) -> Self:
@@ -182,6 +212,7 @@ class Assignment(_Model):
     limits: Limits
     term: Term
     quick: QuickThresholds
+    full: FullThresholds
     training: Training
     experiments: Mapping[str, Experiment]
     parts: Mapping[str, Part]
@@ -209,11 +240,18 @@ class Assignment(_Model):
             )
         if automatic + manual != self.total:
             raise ValueError(f"the parts have {automatic + manual:g} points, total says {self.total:g}")
-        names = [name for part in self.parts.values() for name in part.weights]
+        names = [name for part in self.parts.values() for name in part.weights_with(full=True, rerun=True)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)} is a check of more than one part")
         if self.term.ramp_epochs > self.term.epochs:
             raise ValueError("term.ramp_epochs is larger than term.epochs: the ramp would not reach its target")
+        return self
+
+    @model_validator(mode="after")
+    def _every_number_of_bits_has_a_threshold(self) -> Self:
+        for name in ("quantized_max_drop", "sparse_quantized_max_drop"):
+            if lacking := sorted(set(self.term.finetuned_bits) - set(getattr(self.full, name))):
+                raise ValueError(f"full.{name} has no drop for {lacking[0]} bits, which term.finetuned_bits names")
         return self
 
     @property
@@ -258,7 +296,7 @@ def _leave_out(data: dict[str, Any], part: str, path: Path) -> None:
     table = data.get("parts", {}).pop(part, None)
     if table is None:
         raise AssignmentError(f"{path}: without_parts names {part!r}, which is no part of the rubric")
-    checks = [*table.get("public", {}), *table.get("hidden", {})]
+    checks = [name for kind in ("public", "hidden", "full", "rerun") for name in table.get(kind, {})]
     data["left_out"] = sorted({*data.get("left_out", []), *checks})
 
 

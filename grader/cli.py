@@ -106,6 +106,19 @@ def check(
     watch: Annotated[bool, typer.Option("--watch", help="Grade again whenever a file is saved.")] = False,
     min_score: Annotated[float | None, typer.Option(help="Exit with 1 below this score, for CI.")] = None,
     show_hidden: Annotated[bool, typer.Option("--show-hidden", help="Show what hidden checks say.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Measure the checkpoints and reported accuracies on CIFAR-10 too (minutes).")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where CIFAR-10 is, for --full; else CIFAR10_DIR, or the cache.")
+    ] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The class's pre-trained ResNet-20, for --full.")
+    ] = None,
+    rerun: Annotated[
+        int, typer.Option(min=0, metavar="K", help="Run the submission's own training for K epochs, with --full.")
+    ] = 0,
+    rerun_minutes: Annotated[float, typer.Option(min=0.01, help="What each training of --rerun may take.")] = 60,
     assignment: AssignmentOption = None,
 ) -> None:
     """Grade one submission and explain every point that it did not get."""
@@ -115,10 +128,15 @@ def check(
         raise GraderError(f"--min-score is {min_score}, but must be a number of points")
     if not path.exists():
         raise UnusableSubmission(f"{path} does not exist: give a directory, a zip or a notebook")
+    given = {"--data": data, "--pretrained": pretrained, "--rerun": rerun}
+    if not full and (stray := [name for name, value in given.items() if value]):
+        raise GraderError(f"{stray[0]} is for the full profile: add --full")
     start_server()
+    from grader.full.standard import FullOptions
     from grader.grade import Grader
 
-    with Grader(load_rubric(assignment), show_hidden=show_hidden) as grader:
+    options = FullOptions(data, pretrained, rerun, rerun_minutes) if full else None
+    with Grader(load_rubric(assignment), show_hidden=show_hidden, full=options) as grader:
         report = _grade(grader, path, part)
         _publish(report, json_file, html_file)
         if watch:
@@ -132,7 +150,7 @@ def check(
 def _grade(grader: Grader, path: Path, parts: Sequence[str] | None) -> Report:
     from grader.submission import load_submission
 
-    return grader.grade(load_submission(path, locations.pristine()), parts)
+    return grader.grade(load_submission(path, locations.pristine(), full=grader.is_full), parts)
 
 
 def _publish(report: Report, json_file: Path | None, html_file: Path | None) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from grader.errors import UnusableSubmission
+from grader.errors import TooLarge, UnusableSubmission
 from grader.notebook import listed
 
 __all__ = ["Entry", "directory_entries", "display_path", "file_entry", "note", "unpacked", "zip_entries"]
@@ -106,17 +106,23 @@ def _read_file(path: Path, limit: int, shown: str) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise OSError
+            _require_size(status.st_size, limit, shown)
             content = file.read(limit + 1)
     except OSError:
         raise UnusableSubmission(f"{shown} cannot be read: give yourself permission to read it.") from None
     return _capped(content, limit, shown)
 
 
+def _require_size(size: int, limit: int, shown: str) -> None:
+    if size > limit:
+        raise TooLarge(f"{shown} is larger than {limit // _MIB} MiB: hand it in without data and outputs.")
+
+
 def _capped(content: bytes, limit: int, shown: str) -> bytes:
-    if len(content) > limit:
-        raise UnusableSubmission(f"{shown} is larger than {limit // _MIB} MiB: hand it in without data and outputs.")
+    _require_size(len(content), limit, shown)
     return content
 
 
@@ -190,6 +196,7 @@ def _member_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: str) ->
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnusableSubmission(f"{shown} is compressed in an unusual way: pack the zip again as a normal one.")
         try:
+            _require_size(info.file_size, limit, shown)
             with archive.open(info) as member:
                 return _capped(member.read(limit + 1), limit, shown)
         except _BROKEN_ZIP:

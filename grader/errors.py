@@ -13,6 +13,7 @@ __all__ = [
     "GraderError",
     "InternalError",
     "StaleOutput",
+    "TooLarge",
     "UnusableSubmission",
     "WireError",
 ]
@@ -32,6 +33,10 @@ class CatalogueError(GraderError):
 
 class UnusableSubmission(GraderError):
     """The path that was handed in holds nothing that can be graded."""
+
+
+class TooLarge(UnusableSubmission):
+    """A file is larger than any that is worth reading."""
 
 
 class StaleOutput(GraderError):

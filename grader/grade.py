@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -17,15 +18,20 @@ from grader.cases import Arrays
 from grader.diagnosis.diagnose import Diagnosis, HiddenHypotheses, diagnose
 from grader.diagnosis.hypotheses import Hypothesis, Mistake
 from grader.errors import CheckFailed, GraderError
+from grader.evaluator import Evaluator
+from grader.full.exam import Exam
+from grader.full.rerun import Rerun, rerun_limits, rerun_policy
+from grader.full.standard import FullOptions, empty_interview, load_standard
+from grader.interview import Interview, InterviewFactory
 from grader.memory import Memory
 from grader.oracle import goldens_for
 from grader.report import CheckReport, Curve, Outcome, PartReport, Report
 from grader.run_checks import CheckRunner, Ending
-from grader.session import Answer, Evaluator, Interview, InterviewFactory, Session
+from grader.session import Answer, Session
 from grader.submission import Submission, stage
 from grader.worker.host import start_server
 from grader.worker.sandbox.policy import Policy, Status
-from grader.written import FILE, manual_items, read_written
+from grader.written import FILE, Written, manual_items, read_written
 
 __all__ = ["Grader"]
 
@@ -49,6 +55,10 @@ class Grader:
         method: start method of the workers; None for the platform's best.
         memory: answers that need not be asked again; ``grader verify`` has one.
         isolation: what the sandbox of the workers should consist of; None for everything that the machine offers.
+        full: where the full profile finds CIFAR-10 and the pre-trained network; None for the quick profile.
+
+    Raises:
+        GraderError: the full profile lacks one of them.
     """
 
     def __init__(
@@ -59,6 +69,7 @@ class Grader:
         method: str | None = None,
         memory: Memory | None = None,
         isolation: Policy | None = None,
+        full: FullOptions | None = None,
     ) -> None:
         start_server()
         self._assignment = assignment
@@ -73,19 +84,28 @@ class Grader:
         )
         self._hidden_mistakes = self._live_mistakes() if show_hidden else None
         self._template = read_written((self._pristine / FILE).read_bytes())
+        self._isolation, self._full = isolation, full
+        self._standard = load_standard(assignment, full, self._pristine, isolation) if full else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._evaluator.close()
+        if self._standard is not None:
+            self._standard.evaluator.close()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this is the full profile, for which a submission's checkpoints are taken."""
+        return self._standard is not None
 
     def sandbox(self) -> Status:
         """Which layers confine the workers of this machine."""
         return self._evaluator.sandbox
 
     def grade(self, submission: Submission, parts: Iterable[str] | None = None) -> Report:
-        """Run the checks of ``parts`` (ids; None for all) in the quick profile.
+        """Run the checks of ``parts`` (ids; None for all).
 
         Raises:
             GraderError: a part is unknown, or the rubric and the checks do not fit together.
@@ -97,8 +117,27 @@ class Grader:
             accelerator = _mentions_accelerator(submission)
             if accelerator:
                 notes.append(f"{accelerator} asks for a GPU; it was run on the CPU instead.")
-            with self._interview(folder, self._assignment.limits, bool(accelerator), self._method) as interview:
-                return self._report(submission, interview, chosen, notes)
+            written = read_written(submission.files.get(FILE))
+            with (
+                self._interview(folder, self._assignment.limits, bool(accelerator), self._method) as interview,
+                self._exam(submission, written, folder, bool(accelerator)) as exam,
+            ):
+                return self._report(submission, interview, written, exam, chosen, notes)
+
+    @contextmanager
+    def _exam(
+        self, submission: Submission, written: Written, folder: Path, uses_accelerator: bool
+    ) -> Iterator[Exam | None]:
+        """What the full profile asks; the worker that opens checkpoints holds no code of the student's."""
+        if self._standard is None or self._full is None:
+            yield None
+            return
+        limits = rerun_limits(self._assignment.limits, self._full)
+        policy = rerun_policy(self._isolation)
+        trainer = partial(Interview, folder, limits, uses_accelerator, self._method, isolation=policy)
+        rerun = Rerun(self._standard, self._full, trainer) if self._full.rerun else None
+        with empty_interview(Interview, self._assignment, self._isolation) as interview:
+            yield Exam(self._assignment, self._standard, submission.checkpoints, interview, written, rerun)
 
     def _chosen(self, parts: Iterable[str] | None) -> list[str]:
         known = self._assignment.parts
@@ -107,12 +146,19 @@ class Grader:
             raise GraderError(f"there is no part {unknown[0]!r} in the rubric; the parts are {', '.join(known)}")
         return chosen
 
-    def _report(self, submission: Submission, interview: Interview, chosen: list[str], notes: list[str]) -> Report:
-        written = read_written(submission.files.get(FILE))
+    def _report(
+        self,
+        submission: Submission,
+        interview: Interview,
+        written: Written,
+        exam: Exam | None,
+        chosen: list[str],
+        notes: list[str],
+    ) -> Report:
         notes += written.complaints()
         goldens = self._goldens
-        session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written)
-        endings = self._checks.run(session, chosen)
+        session = Session(self._assignment, interview, goldens.public, goldens.hidden, self._evaluator, written, exam)
+        endings = self._checks.run(session, chosen, full=exam is not None, rerun=bool(exam and exam.is_rerun))
         if interview.sandbox is not None and (lacking := interview.sandbox.note()):
             notes.append(lacking)
         known = self._plain_messages(endings)
@@ -121,15 +167,17 @@ class Grader:
         if absent := [part.title for part in parts if not part.checks]:
             notes.append(f"Only your instructor's checks see: {', '.join(absent)}.")
         manual = manual_items(self._assignment, self._template, written)
+        notes += exam.notes(chosen) if exam else []
         return Report(
             submission=submission.name,
-            profile="quick",
+            profile="full" if exam else "quick",
             score=_rounded(sum(Fraction(part.score) for part in parts)),
             max_score=_rounded(sum(Fraction(part.max_score) for part in parts if not part.bonus)),
             parts=parts,
             notes=tuple(notes),
             manual=tuple(item for item in manual if item.part in chosen),
             curves=tuple(_curves(session)),
+            measurements=exam.measurements(chosen) if exam else (),
         )
 
     def _plain_messages(self, endings: Mapping[str, Ending]) -> set[str]:
@@ -161,7 +209,8 @@ class Grader:
         self, part: Part, endings: Mapping[str, Ending], known: Set[str], named: Mapping[str, Hypothesis]
     ) -> PartReport:
         """The part's automatic points, shared by weight among its checks that ran."""
-        ran = {name: Fraction(weight) for name, weight in part.weights.items() if name in endings}
+        every = part.weights_with(full=True, rerun=True)
+        ran = {name: Fraction(weight) for name, weight in every.items() if name in endings}
         total = sum(ran.values()) or 1  # notes alone weigh nothing
         worth = {name: Fraction(part.automatic) * weight / total for name, weight in ran.items()}
         return PartReport(

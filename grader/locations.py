@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grader.errors import GraderError
 
-__all__ = ["cache_folder", "default_assignment", "fixtures", "instructor_folder", "pristine"]
+__all__ = ["cache_folder", "default_assignment", "fixtures", "instructor_folder", "pretrained", "pristine"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -29,6 +29,11 @@ def pristine() -> Path:
 def fixtures() -> Path:
     """The folder with the goldens: ``public``, and in the instructor's checkout also ``hidden``."""
     return _shipped("fixtures")
+
+
+def pretrained() -> Path:
+    """The project's own pre-trained ResNet-20; a student's installation may lack it."""
+    return fixtures() / "pretrained" / "resnet20.safetensors"
 
 
 def instructor_folder(name: str) -> Path:

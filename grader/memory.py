@@ -17,7 +17,7 @@ from typing import Any
 from grader.assignment import Limits
 from grader.cases import Arrays
 from grader.errors import CheckFailed
-from grader.session import Interview
+from grader.interview import Interview
 from grader.worker.sandbox.policy import Policy
 
 __all__ = ["Memory", "labs_that_reach"]
@@ -56,7 +56,7 @@ class Memory:
         *,
         isolation: Policy | None = None,
     ) -> Interview:
-        """An interview with the submission in ``scratch``; see ``grader.session.Interview``."""
+        """An interview with the submission in ``scratch``; see ``grader.interview.Interview``."""
         return _Remembering(self, scratch, limits, uses_accelerator, method, isolation)
 
     def get(self, key: str) -> Reply | CheckFailed | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["CheckReport", "Curve", "ManualItem", "Outcome", "PartReport", "Report"]
+__all__ = ["CheckReport", "Curve", "ManualItem", "Measurement", "Outcome", "PartReport", "Report"]
 
 
 class Outcome(StrEnum):
@@ -82,6 +82,35 @@ class Curve(_Model):
     losses: list[float] | None = None
 
 
+class Measurement(_Model):
+    """The accuracy of one network on CIFAR-10, in percent, and what else was seen of it.
+
+    Args:
+        part: the part of the rubric that it belongs to.
+        network: the file that was handed in, or what the judge made of the pre-trained network.
+        bits: the number of bits that it was quantized to; None for floating point.
+        accuracy: as the judge measured it.
+        drop: percentage points below the pre-trained network on the same images.
+        reported: the accuracy that the submission reports.
+        sparsity: the fraction of zeros of its prunable weights.
+        similarity: the cosine of its non-zero weights and the pre-trained ones.
+        digest: equal for equal weights, across submissions too; empty for what was not handed in.
+        sparsity_by_layer, levels_by_layer: fractions of zeros, and counts of different non-zero values.
+    """
+
+    part: str
+    network: str
+    bits: int | None = None
+    accuracy: float
+    drop: float
+    reported: float | None = None
+    sparsity: float | None = None
+    similarity: float | None = None
+    digest: str = ""
+    sparsity_by_layer: dict[str, float] = {}
+    levels_by_layer: dict[str, int] = {}
+
+
 class Report(_Model):
     """The result of grading one submission.
 
@@ -96,6 +125,7 @@ class Report(_Model):
     notes: tuple[str, ...] = ()
     manual: tuple[ManualItem, ...] = ()
     curves: tuple[Curve, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
 
     def has_error(self) -> bool:
         """Whether the grader itself failed somewhere, so that this report is not final."""
@@ -114,6 +144,10 @@ class Report(_Model):
                 "parts": parts,
                 "manual": tuple(manual.values()),
                 "curves": tuple(curves.values()),
+                "measurements": (
+                    *(row for row in self.measurements if row.part not in fresh),
+                    *newer.measurements,
+                ),
             }
         )
 

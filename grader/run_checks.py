@@ -123,15 +123,19 @@ class CheckRunner:
         self._assignment = assignment
         self._plugin = _Plugin()
 
-    def run(self, session: Session, parts: Iterable[str]) -> Mapping[str, Ending]:
-        """Run every check of ``parts``; the endings by name.
+    def run(
+        self, session: Session, parts: Iterable[str], *, full: bool = False, rerun: bool = False
+    ) -> Mapping[str, Ending]:
+        """Run every check of ``parts``, with those of the full profile and of a re-run if asked; the endings by name.
 
         Raises:
             AssignmentError: the rubric names a check that does not exist, or a check exists without a part.
             GraderError: pytest could not run them.
         """
         self.require_known()
-        return self._plugin.run(session, {name for part in parts for name in self._assignment.parts[part].weights})
+        chosen = [self._assignment.parts[part] for part in parts]
+        names = {name for part in chosen for name in part.weights_with(full=full, rerun=rerun)}
+        return self._plugin.run(session, names)
 
     def require_known(self) -> None:
         """Collect the checks without running them; see ``run`` for what is raised."""
@@ -142,7 +146,7 @@ class CheckRunner:
     def _require_known(self, found: Set[str]) -> None:
         """Rubric and code list the same checks; a student's kit lacks the hidden ones, a term may drop a part."""
         parts = self._assignment.parts.values()
-        known = {name for part in parts for name in part.public}
+        known = {name for part in parts for name in (*part.public, *part.full, *part.rerun)}
         hidden = {name for part in parts for name in part.hidden}
         has_hidden = (_CHECKS / "hidden").is_dir()
         if missing := sorted((known | (hidden if has_hidden else set())) - found):

@@ -1,28 +1,23 @@
-"""One submission being graded: asks its workers, remembers answers, and turns every failure into the right outcome."""
+"""One submission being graded: what the checks ask, and the answers so far."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from grader.assignment import Assignment, Limits
+from grader.assignment import Assignment
 from grader.cases import Arrays, Case, CaseSet
-from grader.errors import CheckFailed, CheckTimedOut, InternalError
+from grader.errors import CheckFailed, InternalError
+from grader.evaluator import Evaluator
 from grader.forms import require_form
-from grader.worker.host import Worker, WorkerLost
-from grader.worker.sandbox.policy import Policy, Status
+from grader.full.exam import Exam
+from grader.interview import Interview
 from grader.written import Written
 
-__all__ = ["Answer", "Evaluator", "Interview", "InterviewFactory", "Seen", "Session", "answer_case", "verdict_answer"]
+__all__ = ["Answer", "Seen", "Session", "answer_case", "verdict_answer"]
 
 _Value = TypeVar("_Value")
 
@@ -84,122 +79,6 @@ class Answer:
         return self.facts[name]
 
 
-class Interview:
-    """Questions to one staged submission; a worker that is lost is replaced, its question stays lost.
-
-    Args:
-        scratch: the directory of the staged submission.
-        limits: deadlines and restarts.
-        uses_accelerator: whether the submission mentions a GPU.
-        method: start method of the workers; None for the platform's best.
-        isolation: what the sandbox should consist of; None for everything that the machine offers.
-    """
-
-    def __init__(
-        self,
-        scratch: Path,
-        limits: Limits,
-        uses_accelerator: bool = False,
-        method: str | None = None,
-        *,
-        isolation: Policy | None = None,
-    ) -> None:
-        self._scratch = scratch
-        self._isolation = isolation
-        self._sandbox: Status | None = None
-        self._limits = limits
-        self._uses_accelerator = uses_accelerator
-        self._method = method
-        self._worker: Worker | None = None
-        self._restarts = 0
-        self._seconds = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.close()
-
-    @property
-    def sandbox(self) -> Status | None:
-        """Which layers confine the workers; None before the first question."""
-        return self._sandbox
-
-    def begin(self) -> Status:
-        """Start a worker if there is none, and say which layers confine it.
-
-        Raises:
-            InternalError: no process could be started.
-        """
-        self._sandbox = self._ready().status
-        return self._sandbox
-
-    def close(self) -> None:
-        """End the worker."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether every further question is refused untried: too many processes died, or the time is used up."""
-        return self._seconds > self._limits.submission_seconds or self._restarts > self._limits.restarts
-
-    def ask(self, probe: str, params: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
-        """Facts and arrays of one probe.
-
-        Raises:
-            CheckFailed: the student's code has no usable answer.
-            CheckTimedOut: it has none before the deadline.
-            InternalError: no process could be started.
-        """
-        if self._seconds > self._limits.submission_seconds:
-            raise CheckTimedOut(f"this submission has used up its {self._limits.submission_seconds:g} seconds")
-        if self._restarts > self._limits.restarts:
-            raise CheckFailed(f"its processes died {self._restarts} times before this check, so it was not tried")
-        self.begin()
-        worker = self._ready()
-        started = time.monotonic()
-        try:
-            reply = worker.ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
-        except WorkerLost as lost:
-            self._worker = None
-            self._restarts += 1
-            raise _lost(lost) from None
-        finally:
-            self._seconds += time.monotonic() - started
-        return _unpack(reply.header, dict(reply.arrays))
-
-    def _ready(self) -> Worker:
-        if self._worker is None:
-            self._worker = Worker(
-                self._scratch,
-                uses_accelerator=self._uses_accelerator,
-                method=self._method,
-                isolation=self._isolation,
-            )
-        return self._worker
-
-
-def _lost(lost: WorkerLost) -> CheckFailed:
-    if lost.kind == "timeout":
-        return CheckTimedOut(f"your code did not finish: {lost.message}", advice="Look for a loop that never ends.")
-    return CheckFailed(f"your code broke the process that runs it: {lost.message}")
-
-
-def _unpack(header: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
-    """The answer in a reply; nothing in it is trusted to have the right type."""
-    status, facts = header.get("status"), header.get("facts")
-    if status == "ok" and isinstance(facts, dict):
-        return facts, arrays
-    message = str(header.get("message", "no message"))[:2000]
-    if status == "failed":
-        frames = header.get("frames")
-        trace = "\n".join(str(frame)[:300] for frame in frames[:8]) if isinstance(frames, list) else ""
-        raise CheckFailed(message, received=trace or None)
-    raise CheckFailed("your code broke the process that runs it: its answer makes no sense")
-
-
 def answer_case(interview: Interview, case: Case, inputs: Arrays) -> Answer:
     """Ask a case with all its inputs; see ``Interview.ask`` for what is raised."""
     facts, arrays = interview.ask(case.probe, case.params, inputs)
@@ -212,90 +91,6 @@ def verdict_answer(part: str, written: Written) -> Answer:
     return Answer(case, {}, {"verdict": written.text(part, "verdict").lower()}, {})
 
 
-InterviewFactory = Callable[..., Interview]
-"""Makes an Interview from its arguments; ``grader verify`` has one that remembers."""
-
-
-_MOST_MEASURED = 10_000
-
-
-def _digest(arrays: Arrays) -> str:
-    digest = hashlib.sha256()
-    for name, array in arrays.items():
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
-    return digest.hexdigest()
-
-
-class Evaluator:
-    """Measures accuracy: loads plain weights into the provided network, in a worker that never sees student code.
-
-    The labels do not leave this process.
-    """
-
-    def __init__(
-        self,
-        pristine: Path,
-        limits: Limits,
-        shared: CaseSet,
-        interview: InterviewFactory = Interview,
-        isolation: Policy | None = None,
-    ) -> None:
-        # It measures for every submission of a class, so what one submission may take is no limit for it.
-        endless = limits.model_copy(update={"submission_seconds": math.inf})
-        policy = replace(isolation or Policy(), cpu_seconds=None)
-        self._interview = interview(pristine, endless, isolation=policy)
-        self._images = shared.shared["test.images"]
-        self._labels = shared.shared["test.labels"]
-        self._network = shared.group("net.")
-        self._params = {"net": {"num_layers": 8, "width": len(self._network["head_conv.0.conv.weight"])}}
-        self._measured: dict[str, float] = {}
-        self._baseline: float | None = None
-
-    def close(self) -> None:
-        """End the worker."""
-        self._interview.close()
-
-    @property
-    def sandbox(self) -> Status:
-        """Which layers confine its worker, and so any worker of this machine."""
-        return self._interview.begin()
-
-    @property
-    def baseline(self) -> float:
-        """The accuracy of the float network, a fraction."""
-        if self._baseline is None:
-            self._baseline = self.accuracy({})
-        return self._baseline
-
-    def accuracy(self, changed: Arrays) -> float:
-        """The accuracy, a fraction, of the tiny network with ``changed`` in place of its own arrays.
-
-        Raises:
-            CheckFailed: an array is unknown to the network, or has another shape, or holds NaN.
-        """
-        state = dict(self._network)
-        for name, array in changed.items():
-            if name not in state or state[name].shape != array.shape:
-                raise CheckFailed(f"{name} is not a parameter of the network, or has another shape than before")
-            if not np.isfinite(array).all():
-                raise CheckFailed(f"{name} holds NaN or infinite values")
-            state[name] = array.astype(state[name].dtype)
-        arrays = {f"net.{name}": array for name, array in state.items()}
-        digest = _digest(arrays)  # what many submissions come to is measured once
-        if digest not in self._measured:
-            if len(self._measured) >= _MOST_MEASURED:
-                self._measured.clear()
-            self._measured[digest] = self._measure(arrays)
-        return self._measured[digest]
-
-    def _measure(self, arrays: Arrays) -> float:
-        try:
-            _, answer = self._interview.ask("lab2.logits", self._params, {**arrays, "images": self._images})
-        except CheckFailed as failure:  # no student code ran
-            raise InternalError(f"the evaluation failed: {failure.message}") from None
-        return float((answer["logits"].argmax(axis=1) == self._labels).mean())
-
-
 class Session:
     """What the checks see: the term, the answers of one submission, and how to measure a network.
 
@@ -305,6 +100,7 @@ class Session:
         public, hidden: the cases; hidden ones exist only in the instructor's checkout.
         evaluator: measures accuracy.
         written: the parsed answers.toml, or why there is none.
+        exam: the networks that were handed in; None in the quick profile.
     """
 
     def __init__(
@@ -315,11 +111,13 @@ class Session:
         hidden: CaseSet | None,
         evaluator: Evaluator,
         written: Written,
+        exam: Exam | None = None,
     ) -> None:
         self.term = assignment.term
         self.quick = assignment.quick
         self.written = written
         self.evaluator = evaluator
+        self._exam = exam
         self._interview = interview
         self._public = public
         self._hidden = hidden
@@ -329,6 +127,17 @@ class Session:
         self._check = ""
         self.seen: dict[str, dict[tuple[bool, str], Seen]] = {}
         """By check, what it looked at in the answers to the cases (hidden or not, id) that it asked."""
+
+    @property
+    def exam(self) -> Exam:
+        """What the checks of the full profile ask.
+
+        Raises:
+            InternalError: this is the quick profile.
+        """
+        if self._exam is None:
+            raise InternalError("this check belongs to the full profile")
+        return self._exam
 
     def begin(self, check: str) -> None:
         """Note what is looked at from now on as seen by ``check``."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from grader.checkpoints import HandedIn, collect
 from grader.collecting import MAX_FILE, Search, is_helper
 from grader.entries import Entry, directory_entries, display_path, file_entry, note, unpacked, zip_entries
 from grader.errors import InternalError, UnusableSubmission
@@ -36,21 +37,26 @@ _NAMES = listed(EDITABLE)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What is graded of one submission: the editable files, the modules that they import, and notes."""
+    """What is graded of one submission: the editable files, the modules that they import, and notes.
+
+    ``checkpoints`` are looked for in the full profile only.
+    """
 
     name: str
     files: Mapping[str, bytes]
     notes: tuple[str, ...]
+    checkpoints: tuple[HandedIn, ...] = ()
 
 
-def load_submission(path: Path, pristine: Path) -> Submission:
+def load_submission(path: Path, pristine: Path, *, full: bool = False) -> Submission:
     """The gradable content of a directory, a .zip, an .ipynb, a Markdown notebook or a .py file.
 
-    ``pristine`` is the directory of the template, which says what a notebook has to define for which file.
-    Raises UnusableSubmission where nothing can be graded.
+    ``pristine`` is the directory of the template, which says what a notebook has to define for which file; ``full``
+    takes the checkpoints too. Raises UnusableSubmission where nothing can be graded.
     """
     entries, notes = _entries(path)
-    return _loaded(_name(path), path, entries, notes, pristine)
+    checkpoints, told = collect(entries) if full else ((), [])
+    return _loaded(_name(path), path, entries, [*notes, *told], pristine, checkpoints)
 
 
 def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submission:
@@ -72,17 +78,24 @@ def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submissi
     return _loaded(name, Path(name), entries, notes, pristine)
 
 
-def _loaded(name: str, path: Path, entries: list[Entry], notes: list[str], pristine: Path) -> Submission:
+def _loaded(
+    name: str,
+    path: Path,
+    entries: list[Entry],
+    notes: list[str],
+    pristine: Path,
+    checkpoints: tuple[HandedIn, ...] = (),
+) -> Submission:
     templates = {name: _pristine_file(pristine, name) for name in (*EDITABLE, *PROVIDED)}
     files, others, changed = _take_files(entries, templates, notes)
     notebooks = sorted((e for e in entries if e.name.casefold().endswith(_NOTEBOOKS)), key=_order)
     search = Search(files, templates, notes, fatal=len(entries) == 1)
     search.complete(notebooks, [*others, *changed])
-    if not files:
+    if not files and not checkpoints:
         raise UnusableSubmission(_nothing(path, entries, notes))
     notes += note(f"Not taken, since only {_NAMES} are graded", search.unused(others))
     order = [*EDITABLE, *sorted(files.keys() - set(EDITABLE))]
-    return Submission(name, {name: files[name] for name in order if name in files}, tuple(notes))
+    return Submission(name, {name: files[name] for name in order if name in files}, tuple(notes), checkpoints)
 
 
 def stage(submission: Submission, pristine: Path, into: Path) -> tuple[str, ...]:

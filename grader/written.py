@@ -39,6 +39,22 @@ class Written:
         table = self.tables.get(part)
         return _meaningful(table.get(key)) if isinstance(table, dict) else ""
 
+    def number(self, part: str, *path: str) -> float | None:
+        """A reported number in percent; None if it is missing, a placeholder or no number.
+
+        ``"91.5"`` and ``"91.5 %"`` are read as 91.5.
+        """
+        value: object = self.tables.get(part)
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        try:
+            number = float(value.replace("%", "").replace(",", ".") if isinstance(value, str) else value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            return None
+        if isinstance(value, bool) or not 0 <= number <= 100:
+            return None
+        return number
+
 
 def _has_verdict(table: object) -> bool:
     return isinstance(table, dict) and isinstance(table.get("verdict"), (str, bool))

@@ -49,6 +49,7 @@ def test_the_rubric_is_the_assignments(assignment: Assignment) -> None:
         ("hidden = { verdict_2 = 1 }", "hidden = { verdict_1 = 1 }", "verdict_1 is a check of more than one part"),
         ("l1_losses = 1,", "l1_on_other_problems = 1,", "is both public and hidden"),
         ("ramp_epochs = 10", "ramp_epochs = 30", "ramp would not reach its target"),
+        ("quantized_max_drop = { 4 = 1.5, 3 = 4,", "quantized_max_drop = { 4 = 1.5,", "no drop for 3 bits"),
         ("[quick]", "[quick", "is not valid TOML"),
         ("name =", "extends = 'nowhere.toml'\nname =", "nowhere.toml cannot be read"),
         ("name =", "extends = 'changed.toml'\nname =", "goes round in circles"),

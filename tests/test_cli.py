@@ -159,7 +159,18 @@ def test_doctor_says_what_confines_student_code() -> None:
 def test_version_and_help() -> None:
     assert run("--version").stdout.strip() == __version__
     done = run("check", "--help")
-    for option in ("--part", "--json", "--html", "--watch", "--min-score", "--assignment", "--show-hidden"):
+    named = (
+        "--part",
+        "--json",
+        "--html",
+        "--watch",
+        "--min-score",
+        "--assignment",
+        "--show-hidden",
+        "--full",
+        "--data",
+    )
+    for option in (*named, "--pretrained", "--rerun"):
         assert option in done.stdout
 
 

@@ -17,7 +17,7 @@ from grader.authoring.mistakes import difference
 from grader.cases import Case, CaseSet, load_cases, save_cases
 from grader.diagnosis.hypotheses import Hypotheses, load_hypotheses
 from grader.errors import InternalError, StaleOutput
-from grader.session import Evaluator
+from grader.evaluator import Evaluator
 from tests.conftest import ROOT
 
 FIXTURES = ROOT / "fixtures"

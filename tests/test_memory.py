@@ -10,8 +10,8 @@ import pytest
 from grader.assignment import Assignment
 from grader.cases import Arrays
 from grader.errors import CheckFailed
+from grader.interview import Interview
 from grader.memory import Memory
-from grader.session import Interview
 from tests.conftest import ROOT
 
 QUESTION = {"name": "loss", "scalars": {}, "returns": "number"}

@@ -20,8 +20,9 @@ from grader.authoring.tiny import load_reference, make_tiny, recipe_key
 from grader.cases import Arrays, Case, CaseSet, load_cases, save_cases
 from grader.diagnosis.hypotheses import load_hypotheses, save_hypotheses
 from grader.errors import GraderError, StaleOutput
+from grader.evaluator import Evaluator
+from grader.interview import Interview
 from grader.oracle import term_key
-from grader.session import Evaluator, Interview
 
 __all__ = ["build", "build_cases", "check", "source_key"]
 

@@ -15,8 +15,9 @@ from grader.catalogue.pairs import COMMON_PAIRS
 from grader.diagnosis.hypotheses import Hypotheses, Hypothesis, Mistake, Sketches, differs, footprint
 from grader.diagnosis.sketch import ABSENT, Sketch, sketch_answer
 from grader.errors import CheckFailed
+from grader.interview import Interview, InterviewFactory
 from grader.memory import Memory
-from grader.session import Answer, Interview, InterviewFactory, answer_case, verdict_answer
+from grader.session import Answer, answer_case, verdict_answer
 from grader.submission import EDITABLE, Submission, stage
 from grader.written import FILE, read_written
 

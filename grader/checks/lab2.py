@@ -11,6 +11,7 @@ from grader.cases import Arrays
 from grader.checks import needs, tolerances
 from grader.checks.compare import require, require_close, require_equal
 from grader.errors import CheckFailed
+from grader.full.measures import prunable
 from grader.session import Answer, Session
 
 Array = NDArray[np.float32]
@@ -34,7 +35,7 @@ def state_after(answer: Answer) -> dict[str, Array]:
 
 def weights(network: Mapping[str, Array]) -> dict[str, Array]:
     """The prunable weights: of convolutions and linear layers, outside the shortcuts."""
-    return {n: a for n, a in network.items() if n.endswith("weight") and a.ndim > 1 and "id_mapping" not in n}
+    return prunable(network)
 
 
 def training_passes(answer: Answer) -> list[int]:

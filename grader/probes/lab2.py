@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from grader.probes.cifar import logits_of_bytes
 from grader.probes.networks import Batches, Recorder, build, load, prunable, state_arrays
 from grader.probes.plain import Array, Params, Reply, number, require_kind, tensor_array
 from grader.worker.student import ProbeFailed, Student
@@ -34,10 +35,15 @@ def _network(student: Student, params: Params, arrays: Mapping[str, Array]) -> n
 
 
 def logits(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
-    """The provided network's logits; asked of a worker that holds no student code. No labels are needed."""
+    """The provided network's logits; asked of a worker that holds no student code. No labels are needed.
+
+    Images are normalised, or the bytes of CIFAR-10, which are normalised here.
+    """
     net = _network(student, params, arrays).eval()
+    images = torch.from_numpy(arrays["images"])
     with torch.no_grad():
-        return {}, {"logits": net(torch.from_numpy(arrays["images"])).numpy()}
+        found = net(images) if images.is_floating_point() else logits_of_bytes(student, net, images)
+    return {}, {"logits": found.numpy()}
 
 
 def evaluate(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:

@@ -17,10 +17,12 @@ from grader.render.view import (
     bonus_points,
     clean,
     findings,
+    format_measured,
     format_points,
     is_failed_note,
     is_note,
     lab_points,
+    measured_cells,
 )
 from grader.report import CheckReport, Outcome, PartReport, Report
 
@@ -87,6 +89,7 @@ def report_values(report: Report, given: Mapping[str, float]) -> dict[str, Any]:
         "labs": lab_points(report),
         "parts": [_view(part) for part in report.parts],
         "figures": [draw_curve(curve.model_copy(update={"title": clean(curve.title)})) for curve in report.curves],
+        "measurements": [(row, measured_cells(row)) for row in report.measurements],
         "waiting": [item for item in report.manual if item.waiting and item.part not in given],
         "empty": [item for item in report.manual if not item.waiting and item.part not in given],
     }
@@ -103,7 +106,9 @@ def page_environment(*loaders: BaseLoader) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(points=format_points, prose=_prose, percent=_percent, badge=_badge)
+    environment.filters.update(
+        points=format_points, prose=_prose, percent=_percent, badge=_badge, measured=format_measured
+    )
     return environment
 
 

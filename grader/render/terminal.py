@@ -19,13 +19,15 @@ from grader.render.view import (
     clip,
     counted,
     findings,
+    format_measured,
     format_points,
     is_failed_note,
     is_note,
     lab_of,
     lab_points,
+    measured_cells,
 )
-from grader.report import CheckReport, ManualItem, Outcome, PartReport, Report
+from grader.report import CheckReport, ManualItem, Measurement, Outcome, PartReport, Report
 
 __all__ = ["print_report", "print_summary"]
 
@@ -39,6 +41,7 @@ def print_report(report: Report, console: Console) -> None:
     pen = Pen(console)
     _print_header(report, pen)
     _print_parts(report, pen)
+    _print_measurements(report.measurements, pen)
     _print_errors(report, pen)
     _print_failures(report, pen)
     _print_notes(report, pen)
@@ -124,6 +127,21 @@ def _counts(part: PartReport, pen: Pen) -> Text:
     counts = ((errors, "error", "bold red"), (failed, "failed", "red"), (skipped, "skipped", "dim"))
     said = [pen.text(f"{count} {word}", style) for count, word, style in counts if count]
     return Text(", ").join(said) if said else pen.text("✓" if outcomes else "", "green")
+
+
+def _print_measurements(rows: Sequence[Measurement], pen: Pen) -> None:
+    if not rows:
+        return
+    pen.heading("Measured on the test images of CIFAR-10, in %")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Part", no_wrap=True)
+    table.add_column("Network", overflow="fold")
+    for title in ("Bits", "Accuracy", "Drop", "Reported", "Zeros"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        cells = (row.part, row.network, str(row.bits or ""), *map(format_measured, measured_cells(row)))
+        table.add_row(*(pen.text(cell) for cell in cells))
+    pen.table(table)
 
 
 def _print_errors(report: Report, pen: Pen) -> None:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from grader.report import CheckReport, Outcome, PartReport, Report
+from grader.report import CheckReport, Measurement, Outcome, PartReport, Report
 
 __all__ = [
     "LABS",
@@ -16,11 +16,13 @@ __all__ = [
     "clip",
     "counted",
     "findings",
+    "format_measured",
     "format_points",
     "is_failed_note",
     "is_note",
     "lab_of",
     "lab_points",
+    "measured_cells",
 ]
 
 LABS = ("Problem 1", "Lab 1", "Lab 2", "Lab 3", "Bonus")
@@ -58,6 +60,16 @@ def clip(text: str) -> str:
 def format_points(points: float) -> str:
     """At most two decimals and no trailing zeros: ``2``, ``0.5``, ``0.33``."""
     return f"{points:.2f}".rstrip("0").rstrip(".")
+
+
+def measured_cells(row: Measurement) -> tuple[float | None, ...]:
+    """Accuracy, drop, reported accuracy and zeros of a network, in percent."""
+    return row.accuracy, row.drop, row.reported, None if row.sparsity is None else 100 * row.sparsity
+
+
+def format_measured(value: float | None) -> str:
+    """Two decimals, as accuracies are reported; nothing for what there is not."""
+    return "" if value is None else f"{value:.2f}"
 
 
 def counted(count: float, noun: str) -> str:

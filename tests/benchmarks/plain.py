@@ -17,8 +17,9 @@ from grader import locations
 from grader.assignment import load_assignment
 from grader.cases import Arrays
 from grader.errors import CheckFailed
+from grader.evaluator import Evaluator
 from grader.oracle import goldens_for
-from grader.session import Evaluator, Session
+from grader.session import Session
 from grader.submission import load_submission, stage
 from grader.worker.student import ProbeFailed, Student
 from grader.written import FILE, read_written

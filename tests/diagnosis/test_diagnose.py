@@ -15,9 +15,10 @@ from grader.cases import Arrays
 from grader.catalogue import Entry, Kind, all_entries, entry, with_entries
 from grader.catalogue.pairs import COMMON_PAIRS
 from grader.grade import Grader
+from grader.interview import Interview
 from grader.memory import Memory
 from grader.report import CheckReport, Report
-from grader.session import Answer, Interview, Session
+from grader.session import Answer, Session
 from grader.submission import Submission
 from tests.conftest import checks_of
 

@@ -22,7 +22,7 @@ from grader import locations
 from grader.assignment import Assignment, Limits
 from grader.errors import CheckFailed
 from grader.grade import Grader
-from grader.session import Interview
+from grader.interview import Interview
 from grader.submission import Submission
 from grader.worker.sandbox.policy import Layer, Policy
 from tests.conftest import ROOT, checks_of

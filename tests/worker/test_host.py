@@ -17,7 +17,7 @@ import pytest
 from grader import locations
 from grader.assignment import Assignment, Limits
 from grader.errors import CheckFailed, CheckTimedOut, InternalError
-from grader.session import Interview
+from grader.interview import Interview
 from grader.worker.host import start_method
 
 LIMITS = Limits(probe_seconds=5, submission_seconds=100, restarts=3)
@@ -82,7 +82,7 @@ def test_the_judge_is_not_loaded_through_main(tmp_path: Path, method: str) -> No
         if __name__ == "__main__":
             from pathlib import Path
             from tests.worker.test_host import LIMITS, _loss
-            from grader.session import Interview
+            from grader.interview import Interview
             with Interview(Path({str(tmp_path)!r}), LIMITS, method={method!r}) as interview:
                 print(_loss(interview))
         """)
@@ -217,7 +217,7 @@ def test_modules_in_the_current_directory_are_not_loaded(tmp_path: Path, name: s
         textwrap.dedent(f"""
         from pathlib import Path
         from tests.worker.test_host import LIMITS, _loss
-        from grader.session import Interview
+        from grader.interview import Interview
         if __name__ == "__main__":
             with Interview(Path({str(staged)!r}), LIMITS) as interview:
                 print(_loss(interview))
@@ -288,7 +288,7 @@ def test_a_worker_was_never_started_with_the_environment_of_the_judge(tmp_path: 
         if __name__ == "__main__":
             from pathlib import Path
             from tests.worker.test_host import LIMITS, _loss
-            from grader.session import Interview
+            from grader.interview import Interview
             from grader.worker.sandbox.policy import Policy
             with Interview(Path({str(tmp_path)!r}), LIMITS, isolation=Policy.none()) as interview:
                 print(_loss(interview))

@@ -1,0 +1,325 @@
+"""Checks of the full profile: networks that were handed in and numbers that were reported, measured on CIFAR-10."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from grader.cases import Arrays
+from grader.checks import needs
+from grader.checks.compare import require
+from grader.checks.lab2 import require_global_sparsity, require_sparsity
+from grader.errors import CheckFailed
+from grader.full import measures
+from grader.full.exam import Exam, Measured, Network
+from grader.session import Session
+
+_REGROWN = (
+    "The straight-through gradient reaches pruned weights too: the forward pass keeps a zero at zero, but the first "
+    "optimizer step moves it, and from then on it is quantized like any other weight. Multiply the weights by the mask "
+    "of the checkpoint after every step, and measure the sparsity afterwards."
+)
+_RECOVERED = (
+    "Momentum and weight decay move pruned weights even when their gradient is zero: apply the mask after every "
+    "optimizer step, and save the network after the last one."
+)
+
+_FAR = 1
+"""Percentage points from the target beyond which a sparsity is another one, and not miscounted by a few elements."""
+
+_SPREAD = 0.02
+"""How much the sparsities of layers differ at least under one global threshold; those of trained networks by 0.5."""
+
+# --- comparators
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2f} %"
+
+
+def _require_target(network: Network, target: float, advice: str, aside: str = "") -> None:
+    """Say how many weights are zero if that is far from the target, before single layers are counted."""
+    share = 100 * measures.sparsity(network.state)
+    if abs(share - target) > _FAR:
+        raise CheckFailed(
+            f"{network.shown} has {share:.1f} % zeros{aside if share < target else ''}, but this term asks for "
+            f"{target:g} %",
+            expected=f"{target:g} % of all prunable weights",
+            received=f"{share:.1f} %",
+            advice=advice if share < target else None,
+        )
+
+
+def require_layers(state: Arrays, percent: float, where: str) -> None:
+    """Every prunable layer of a network has so many zeros, one more or fewer."""
+    for name, weight in measures.prunable(state).items():
+        require_sparsity(weight, percent, f"{name} {where}")
+
+
+def require_drop(exam: Exam, found: Measured, allowed: float, message: str, advice: str | None = None) -> None:
+    """An accuracy is at most ``allowed`` points below that of the pre-trained network."""
+    require(found.drop <= allowed, message, advice=advice, received=_percent(found.accuracy),
+            expected=f"at least {_percent(exam.baseline - allowed)}: at most {allowed:g} points below the "
+                     f"{_percent(exam.baseline)} of the pre-trained network")  # fmt: skip
+
+
+def _require_accuracy(exam: Exam, network: Network, max_drop: float) -> None:
+    require_drop(exam, exam.measure(network), max_drop, f"{network.shown} classifies {exam.images} too badly")
+
+
+def _told(reported: float | None, where: str) -> float:
+    """A reported number, provided that there is one."""
+    if reported is None:
+        raise CheckFailed(f"{where} in answers.toml is empty, or no number from 0 to 100")
+    return reported
+
+
+def _agrees(reported: float, measured: float, tolerance: float) -> bool:
+    """Whether a reported number, in percent or as a fraction, is the measured one."""
+    readings = (reported, 100 * reported) if reported <= 1 else (reported,)
+    return any(abs(reading - measured) <= tolerance for reading in readings)
+
+
+def _require_reported(
+    exam: Exam, reported: float, found: Measured, what: str, where: str, tolerance: float | None = None
+) -> None:
+    tolerance = tolerance or exam.thresholds.reported_tolerance
+    agrees = _agrees(reported, found.accuracy, tolerance)
+    require(agrees, f"{what}: the reported number is not what was measured on {exam.images}",
+            expected=f"{_percent(found.accuracy)}, give or take {tolerance:g} points",
+            received=f"{where} = {reported}",
+            advice="Report what the network that you hand in gets. If you measured on another copy of CIFAR-10 (such "
+                   "as one that was re-encoded), ask your instructor which one counts.")  # fmt: skip
+
+
+def _require_descent(exam: Exam, part: str) -> None:
+    """Every network of the part that can be read is related to the pre-trained one; others have checks of their own."""
+    for network in exam.usable(part):
+        similarity = exam.similarity(network)
+        require(similarity >= exam.thresholds.least_similarity,
+                f"{network.shown} has little in common with the pre-trained network ({exam.standard.name}): it was "
+                "trained from scratch, or started from another checkpoint",
+                expected=f"a similarity of weights of at least {exam.thresholds.least_similarity:g}",
+                received=f"{similarity:.2f}")  # fmt: skip
+
+
+# --- Lab 2
+
+
+def check_float_accuracy_is_as_reported(session: Session) -> None:
+    """The reported accuracy of the pre-trained network is what the grader measures"""
+    exam = session.exam
+    where = "[2a] accuracy"
+    reported = _told(exam.reported("2a", "accuracy"), where)
+    found = exam.measure_state("2a", "pre-trained", exam.standard.pretrained, reported=reported)
+    _require_reported(exam, reported, found, "the accuracy of the pre-trained network", where)
+
+
+def check_one_shot_accuracies_are_as_reported(session: Session) -> None:
+    """The reported accuracies after one-shot pruning are what the grader measures"""
+    exam = session.exam
+    tolerance = exam.thresholds.one_shot_tolerance
+    for percent in session.term.one_shot_sparsities:
+        where = f"[2b] q{percent:g}"
+        reported = _told(exam.reported("2b", f"q{percent:g}"), where)
+        state = measures.pruned_by_layer(exam.standard.pretrained, percent)
+        found = exam.measure_state("2b", f"pre-trained, {percent:g} % pruned", state, reported=reported)
+        what = f"the accuracy with {percent:g} % of every layer pruned"
+        _require_reported(exam, reported, found, what, where, tolerance)
+
+
+def check_finetuned_network_is_sparse(session: Session) -> None:
+    """The fine-tuned network that was handed in has the sparsity asked for in every layer"""
+    network = session.exam.network("2c")
+    _require_target(network, session.term.target_sparsity, _RECOVERED)
+    require_layers(network.state, session.term.target_sparsity, f"in {network.shown}")
+
+
+@needs("finetuned_network_is_sparse")
+def check_finetuned_network_is_accurate(session: Session) -> None:
+    """The fine-tuned network that was handed in classifies CIFAR-10 well"""
+    _require_accuracy(session.exam, session.exam.network("2c"), session.exam.thresholds.finetuned_max_drop)
+
+
+def check_finetuned_accuracy_is_as_reported(session: Session) -> None:
+    """The reported accuracy of the fine-tuned network is what the grader measures"""
+    _require_reported_network(session.exam, "2c", "accuracy")
+
+
+def check_finetuned_network_is_a_descendant(session: Session) -> None:
+    """The fine-tuned network that was handed in started from the pre-trained one"""
+    _require_descent(session.exam, "2c")
+
+
+def _require_reported_network(exam: Exam, part: str, *path: str) -> None:
+    where = f"[{'.'.join((part, *path[:-1]))}] {path[-1]}"
+    network, reported = exam.network(part), _told(exam.reported(part, *path), where)
+    found = exam.measure(network, reported=reported)
+    _require_reported(exam, reported, found, f"the accuracy of {network.shown}", where)
+
+
+def check_iterative_network_is_sparse(session: Session) -> None:
+    """The iteratively pruned network that was handed in has the sparsity asked for in every layer"""
+    network = session.exam.network("2d")
+    _require_target(network, session.term.target_sparsity, _RECOVERED)
+    require_layers(network.state, session.term.target_sparsity, f"in {network.shown}")
+
+
+@needs("iterative_network_is_sparse")
+def check_iterative_network_is_accurate(session: Session) -> None:
+    """The iteratively pruned network that was handed in classifies CIFAR-10 well"""
+    _require_accuracy(session.exam, session.exam.network("2d"), session.exam.thresholds.iterative_max_drop)
+
+
+def check_iterative_accuracy_is_as_reported(session: Session) -> None:
+    """The reported accuracy of the iteratively pruned network is what the grader measures"""
+    _require_reported_network(session.exam, "2d", "numbers", "accuracy")
+
+
+def check_iterative_network_is_a_descendant(session: Session) -> None:
+    """The iteratively pruned network that was handed in started from the pre-trained one"""
+    _require_descent(session.exam, "2d")
+
+
+def check_global_network_is_sparse(session: Session) -> None:
+    """The globally pruned network that was handed in has the sparsity asked for, over all layers together"""
+    network = session.exam.network("2e")
+    _require_target(network, session.term.target_sparsity, _RECOVERED)
+    require_global_sparsity(network.state, session.term.target_sparsity)
+    shares = measures.sparsity_by_layer(network.state).values()
+    require(max(shares) - min(shares) > _SPREAD, f"every layer of {network.shown} has the same sparsity",
+            advice="One threshold for all layers together prunes some of them more than others.")  # fmt: skip
+
+
+@needs("global_network_is_sparse")
+def check_global_network_is_accurate(session: Session) -> None:
+    """The globally pruned network that was handed in classifies CIFAR-10 well"""
+    _require_accuracy(session.exam, session.exam.network("2e"), session.exam.thresholds.global_max_drop)
+
+
+def check_global_accuracy_is_as_reported(session: Session) -> None:
+    """The reported accuracy of the globally pruned network is what the grader measures"""
+    _require_reported_network(session.exam, "2e", "accuracy")
+
+
+def check_global_zeros_are_as_reported(session: Session) -> None:
+    """The reported shares of zeros by layer are those of the globally pruned network that was handed in"""
+    exam, network = session.exam, session.exam.network("2e")
+    for layer, share in measures.sparsity_by_layer(network.state).items():
+        where = f'[2e.zeros] "{layer}"'
+        reported = _told(exam.reported("2e", "zeros", layer), where)
+        tolerance = exam.thresholds.zeros_tolerance
+        agrees = _agrees(reported, 100 * share, tolerance)
+        require(agrees, f"the reported share of zeros of {layer} is not that of {network.shown}",
+                expected=f"{_percent(100 * share)}, give or take {tolerance:g} points",
+                received=f"{where} = {reported}")  # fmt: skip
+
+
+def check_global_network_is_a_descendant(session: Session) -> None:
+    """The globally pruned network that was handed in started from the pre-trained one"""
+    _require_descent(session.exam, "2e")
+
+
+# --- Lab 3
+
+
+def check_quantized_accuracies_are_as_reported(session: Session) -> None:
+    """The reported accuracies after quantization are what the grader measures"""
+    exam = session.exam
+    for bits in session.term.bits:
+        where = f"[3b.numbers] bits_{bits}"
+        reported = _told(exam.reported("3b", "numbers", f"bits_{bits}"), where)
+        state = measures.quantized(exam.standard.pretrained, bits)
+        found = exam.measure_state("3b", "pre-trained, quantized", state, bits, reported)
+        _require_reported(exam, reported, found, f"the accuracy at {bits} bits without fine-tuning", where)
+
+
+def _require_quantized_accuracy(exam: Exam, part: str, max_drops: dict[int, float]) -> None:
+    """Every network of the part classifies well at its number of bits, or, untold, at one of the term's."""
+    for network in exam.networks(part):
+        found = {bits: exam.measure(network, bits) for bits in exam.candidate_bits(network)}
+        bits = min(found, key=lambda bits: found[bits].drop - max_drops[bits])
+        message = f"{network.shown}, quantized to {bits} bits, classifies {exam.images} too badly"
+        advice = None if network.bits else "Name the number of bits: quantized_net_after_finetune_4bit.pt."
+        require_drop(exam, found[bits], max_drops[bits], message, advice)
+
+
+def _require_reported_bits(exam: Exam, part: str) -> None:
+    """The reported accuracy after fine-tuning of every network, at its number of bits, or, untold, at one of them."""
+    for network in exam.networks(part):
+        candidates = exam.candidate_bits(network)
+        told = {bits: exam.reported(part, "numbers", f"after_{bits}") for bits in candidates}
+        given = {bits: value for bits, value in told.items() if value is not None}
+        where = f"[{part}.numbers] after_"
+        if not given:
+            _told(None, " or ".join(f"{where}{bits}" for bits in candidates))
+        found = {bits: exam.measure(network, bits, value) for bits, value in given.items()}
+        bits = min(given, key=lambda bits: abs(given[bits] - found[bits].accuracy))
+        what = f"the accuracy of {network.shown} at {bits} bits"
+        _require_reported(exam, given[bits], found[bits], what, f"{where}{bits}")
+
+
+def check_quantized_networks_are_accurate(session: Session) -> None:
+    """The quantized networks that were handed in classify CIFAR-10 well, under the grader's own quantization"""
+    _require_quantized_accuracy(session.exam, "3c", dict(session.exam.thresholds.quantized_max_drop))
+
+
+def check_quantized_networks_are_as_reported(session: Session) -> None:
+    """The reported accuracies after quantization-aware training are what the grader measures"""
+    _require_reported_bits(session.exam, "3c")
+
+
+def check_quantized_networks_are_descendants(session: Session) -> None:
+    """The quantized networks that were handed in started from the pre-trained one"""
+    _require_descent(session.exam, "3c")
+
+
+def check_sparse_quantized_networks_are_sparse(session: Session) -> None:
+    """The pruned and quantized networks that were handed in still have the sparsity asked for"""
+    for network in session.exam.networks("3d"):
+        regrown = session.exam.descends_from_a_pruned_one(network.state)
+        aside = ", though it descends from a pruned network: its zeros have grown back" if regrown else ""
+        _require_target(network, session.term.target_sparsity, _REGROWN, aside)
+        require_global_sparsity(network.state, session.term.target_sparsity)
+
+
+@needs("sparse_quantized_networks_are_sparse")
+def check_sparse_quantized_networks_are_accurate(session: Session) -> None:
+    """The pruned and quantized networks that were handed in classify CIFAR-10 well"""
+    _require_quantized_accuracy(session.exam, "3d", dict(session.exam.thresholds.sparse_quantized_max_drop))
+
+
+def check_sparse_quantized_networks_are_as_reported(session: Session) -> None:
+    """The reported accuracies of the pruned and quantized networks are what the grader measures"""
+    _require_reported_bits(session.exam, "3d")
+
+
+def check_sparse_quantized_networks_are_descendants(session: Session) -> None:
+    """The pruned and quantized networks that were handed in started from the pre-trained one"""
+    _require_descent(session.exam, "3d")
+
+
+# --- bonus
+
+
+def check_symmetric_accuracies_are_as_reported(session: Session) -> None:
+    """The reported accuracies with symmetric levels are what the grader measures, with or without a level at zero"""
+    exam = session.exam
+    for bits in session.term.bits:
+        where = f"[bonus] symmetric_{bits}"
+        reported = _told(exam.reported("bonus", f"symmetric_{bits}"), where)
+        found = _nearest(_symmetric(exam, bits, reported), reported)
+        _require_reported(exam, reported, found, f"the accuracy at {bits} bits with symmetric levels", where)
+
+
+def _symmetric(exam: Exam, bits: int, reported: float) -> Iterable[Measured]:
+    """Both conventions, the second only where the first is not what was reported."""
+    for zero, name in ((False, "pre-trained, symmetric"), (True, "pre-trained, symmetric with zero")):
+        state: Arrays = measures.quantized(exam.standard.pretrained, bits, symmetric=True, zero=zero)
+        found = exam.measure_state("bonus", name, state, bits, reported)
+        yield found
+        if _agrees(reported, found.accuracy, exam.thresholds.reported_tolerance):
+            return
+
+
+def _nearest(found: Iterable[Measured], reported: float) -> Measured:
+    return min(found, key=lambda one: abs(one.accuracy - reported))

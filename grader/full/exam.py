@@ -1,0 +1,255 @@
+"""The networks and numbers of one submission in the full profile: read, placed and measured when first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from grader.assignment import Assignment
+from grader.cases import Arrays
+from grader.checkpoints import EITHER, HandedIn
+from grader.errors import CheckFailed, InternalError
+from grader.full import measures
+from grader.full.reading import read_network
+from grader.full.rerun import Rerun
+from grader.full.standard import Standard
+from grader.interview import Interview
+from grader.notebook import listed
+from grader.report import Measurement
+from grader.written import Written
+
+__all__ = ["Exam", "Measured", "Network"]
+
+_NAMES = {
+    "2c": "net_after_finetune.pt",
+    "2d": "net_after_iterative_prune.pt",
+    "2e": "net_after_global_iterative_prune.pt",
+    "3c": "quantized_net_after_finetune_4bit.pt",
+    "3d": "quantized_sparse_net_after_finetune_4bit.pt",
+}
+"""By part, the name of its checkpoint, or of the first of them."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that was handed in: float weights, or quantized ones.
+
+    ``bits`` is what its name tells, or what its weights do; None for what may be of any number of bits.
+    """
+
+    file: str
+    part: str
+    bits: int | None
+    state: Arrays
+    notes: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """Its name in a message."""
+        return f"`{listed([self.file])}`"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An accuracy and the drop from the pre-trained network's, both in percent or percentage points."""
+
+    accuracy: float
+    drop: float
+
+
+class Exam:
+    """What the checks of the full profile ask.
+
+    Args:
+        assignment: the rubric.
+        standard: what the networks are held against.
+        handed_in: the checkpoints of the submission.
+        interview: a worker that opens them.
+        written: the parsed answers.toml.
+        rerun: runs the student's own training functions; None where that was not asked for.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        standard: Standard,
+        handed_in: tuple[HandedIn, ...],
+        interview: Interview,
+        written: Written,
+        rerun: Rerun | None = None,
+    ) -> None:
+        self.standard = standard
+        self._rerun = rerun
+        self.thresholds = assignment.full
+        self._term = assignment.term
+        self._handed_in = handed_in
+        self._interview = interview
+        self._written = written
+        self._rows: dict[tuple[str, str, int | None], Measurement] = {}
+
+    @property
+    def is_rerun(self) -> bool:
+        """Whether the student's own training functions are run again."""
+        return self._rerun is not None
+
+    @property
+    def rerun(self) -> Rerun:
+        """Runs them.
+
+        Raises:
+            InternalError: that was not asked for.
+        """
+        if self._rerun is None:
+            raise InternalError("this check belongs to a re-run")
+        return self._rerun
+
+    # --- what was handed in
+
+    @cached_property
+    def _read(self) -> dict[str, Network | CheckFailed]:
+        """Every file, by its path, as the network that it holds or with what is wrong with it."""
+        return {item.path: self._open(item) for item in self._handed_in}
+
+    def _open(self, item: HandedIn) -> Network | CheckFailed:
+        if item.problem:
+            return CheckFailed(f"`{listed([item.path])}` {item.problem}")
+        try:
+            read = read_network(self._interview, item.path, item.content, self.standard.pretrained)
+        except CheckFailed as failure:
+            return failure
+        network = Network(item.path, item.part, item.bits, read.state, read.notes)
+        return self._placed(network) if item.part.startswith("3") else network
+
+    def _placed(self, network: Network) -> Network:
+        """A quantized network with the part and the number of bits that its name may not tell."""
+        levels = max(measures.levels_by_layer(network.state).values())
+        fitting = [bits for bits in self._term.finetuned_bits if levels <= 2**bits]
+        if network.bits is None and fitting:
+            network = replace(network, bits=min(fitting))
+        if network.part != EITHER:
+            return network
+        return replace(network, part="3d" if self.descends_from_a_pruned_one(network.state) else "3c")
+
+    def descends_from_a_pruned_one(self, state: Arrays) -> bool:
+        """Whether its weights are nearer to the pruned pre-trained network than to the dense one.
+
+        Weights that grew back from zero are still small, so that this shows even when no weight is zero any more.
+        """
+        dense = self.standard.pretrained
+        target = self._term.target_sparsity
+        pruned = (measures.pruned_globally(dense, target), measures.pruned_by_layer(dense, target))
+        to_pruned = max(measures.similarity(state, other, dense) for other in pruned)
+        return to_pruned > measures.similarity(state, dense, dense)
+
+    def networks(self, part: str) -> list[Network]:
+        """The networks of a part, at least one.
+
+        Raises:
+            CheckFailed: none was handed in, or one of them cannot be used.
+        """
+        for item in self._handed_in:
+            read = self._read[item.path]
+            if isinstance(read, CheckFailed) and item.part in (part, EITHER) and item.part[0] == part[0]:
+                raise read.again()
+        found = self.usable(part)
+        if not found:
+            raise CheckFailed(self._absence(part))
+        return found
+
+    def usable(self, part: str) -> list[Network]:
+        """The networks of a part that could be read; there may be none."""
+        return [read for read in self._read.values() if isinstance(read, Network) and read.part == part]
+
+    def network(self, part: str) -> Network:
+        """The network of a part of Lab 2; see ``networks``."""
+        return self.networks(part)[0]
+
+    def _absence(self, part: str) -> str:
+        message = f"no network of {part[0]}({part[1]}) was handed in: save its state dict as {_NAMES[part]}"
+        for path, read in self._read.items():
+            if isinstance(read, Network) and read.part.startswith("3") and "bit" not in path and part[0] == "3":
+                descent = "a pruned network" if read.part == "3d" else "the dense pre-trained network"
+                return f"{message} ({read.shown} was taken as that of 3({read.part[1]}): it descends from {descent})"
+        return message
+
+    def notes(self, parts: list[str]) -> list[str]:
+        """What a student should know of how the files were read."""
+        return [note for part in parts for network in self.usable(part) for note in network.notes]
+
+    # --- numbers
+
+    @property
+    def images(self) -> str:
+        """What was measured on, for messages."""
+        return f"the grader's {self.standard.images:,} test images"
+
+    @property
+    def baseline(self) -> float:
+        """The accuracy of the pre-trained network, in percent."""
+        return round(100 * self.standard.evaluator.baseline, 4)
+
+    def reported(self, *path: str) -> float | None:
+        """A number of answers.toml, in percent; None where there is none."""
+        return self._written.number(*path)
+
+    def candidate_bits(self, network: Network) -> tuple[int, ...]:
+        """The numbers of bits that a quantized network may be meant for.
+
+        Raises:
+            CheckFailed: its name tells one that this term does not ask for.
+        """
+        asked = self._term.finetuned_bits
+        if network.bits is None:
+            return asked
+        if network.bits not in asked:
+            raise CheckFailed(
+                f"{network.shown} has {network.bits} bits, but this term asks for {listed(map(str, asked))}"
+            )
+        return (network.bits,)
+
+    def measure(self, network: Network, bits: int | None = None, reported: float | None = None) -> Measured:
+        """The accuracy of a network that was handed in; at ``bits``, if given, by the judge's own quantization."""
+        state = network.state if bits is None else measures.quantized(network.state, bits)
+        found = self.measure_state(network.part, network.file, state, bits, reported)
+        row = self._rows[network.part, network.file, bits]
+        self._rows[network.part, network.file, bits] = row.model_copy(
+            update={
+                "sparsity": measures.sparsity(network.state),
+                "similarity": self.similarity(network),
+                "digest": measures.digest_of(network.state),
+                "sparsity_by_layer": measures.sparsity_by_layer(network.state),
+                "levels_by_layer": measures.levels_by_layer(state) if bits else {},
+            }
+        )
+        return found
+
+    def measure_state(
+        self, part: str, name: str, state: Arrays, bits: int | None = None, reported: float | None = None
+    ) -> Measured:
+        """The accuracy of any network of this size, noted for the report as ``name``."""
+        accuracy = round(100 * self.standard.evaluator.accuracy(state), 4)
+        found = Measured(accuracy, round(self.baseline - accuracy, 4))
+        before = self._rows.get((part, name, bits))
+        known = before.reported if before is not None and reported is None else reported
+        self._rows[part, name, bits] = Measurement(
+            part=part, network=name, bits=bits, accuracy=accuracy, drop=found.drop, reported=known
+        )
+        return found
+
+    def similarity(self, network: Network) -> float:
+        """The cosine between its weights and the pre-trained ones, where they are not zero."""
+        return measures.similarity(network.state, self.standard.pretrained, network.state)
+
+    def measurements(self, parts: list[str]) -> tuple[Measurement, ...]:
+        """Everything that was measured; what no check asked for is measured now."""
+        for network in [network for part in parts for network in self.usable(part)]:
+            self._complete(network)
+        return tuple(self._rows[key] for key in sorted(self._rows, key=lambda key: (key[0], key[1], -(key[2] or 0))))
+
+    def _complete(self, network: Network) -> None:
+        try:
+            for bits in self.candidate_bits(network) if network.part.startswith("3") else (None,):
+                if (network.part, network.file, bits) not in self._rows:
+                    self.measure(network, bits)
+        except (CheckFailed, InternalError):  # a check has said so, or nothing depends on it
+            return

@@ -1,0 +1,153 @@
+"""What handed-in networks are held against: the test images of CIFAR-10, and the pre-trained network."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grader import locations
+from grader.assignment import Assignment
+from grader.cases import Arrays, CaseSet
+from grader.errors import CheckFailed, GraderError, InternalError
+from grader.evaluator import Evaluator
+from grader.full.reading import read_network
+from grader.interview import Interview, InterviewFactory
+from grader.notebook import listed
+from grader.worker.sandbox.policy import Policy
+
+__all__ = ["FullOptions", "Images", "Standard", "empty_interview", "load_standard"]
+
+_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+_LARGEST = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class FullOptions:
+    """Where CIFAR-10 is (None: ``$CIFAR10_DIR`` or the user cache), and the pre-trained network (None: our own).
+
+    ``rerun`` is how many epochs the student's own training functions run; 0 for not at all. ``rerun_minutes`` is what
+    each of them may take.
+    """
+
+    data: Path | None = None
+    pretrained: Path | None = None
+    rerun: int = 0
+    rerun_minutes: float = 60
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images uint8 (N, 3, 32, 32) and labels (N,) in parts that fit into a message."""
+
+    parts: tuple[Arrays, ...]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """The pre-trained network and how to measure one like it; one serves every submission.
+
+    Args:
+        pretrained: every tensor of the network.
+        name: what reports call its file.
+        images: how many test images there are.
+        evaluator: measures on them; its baseline is the pre-trained network.
+        train: the training images, where students' code is run again.
+    """
+
+    pretrained: Arrays
+    name: str
+    images: int
+    evaluator: Evaluator
+    train: Images
+
+
+@contextmanager
+def empty_interview(make: InterviewFactory, assignment: Assignment, isolation: Policy | None) -> Iterator[Interview]:
+    """A worker that holds no file at all."""
+    with (
+        tempfile.TemporaryDirectory(prefix="grader-") as scratch,
+        make(Path(scratch).resolve(), assignment.limits, isolation=isolation) as interview,
+    ):
+        yield interview
+
+
+def load_standard(
+    assignment: Assignment, options: FullOptions, pristine: Path, isolation: Policy | None = None
+) -> Standard:
+    """Read the pre-trained network and the test images.
+
+    Raises:
+        GraderError: one of them is not there, or is something else.
+    """
+    path = options.pretrained or locations.pretrained()
+    content = _content(path)
+    seconds = assignment.full.evaluation_seconds
+    patient = assignment.limits.model_copy(update={"probe_seconds": seconds, "submission_seconds": math.inf})
+    # A worker without student code reads the user's files, and torch stays out of this process.
+    with Interview(pristine, patient, isolation=Policy.none()) as trusted:
+        _, model = _asked(trusted, "cifar.model", {"net": {}})
+        test = _image_set(trusted, "test", options.data)
+        train = _image_set(trusted, "train", options.data) if options.rerun else Images(())
+    with empty_interview(Interview, assignment, isolation) as interview:
+        try:
+            pretrained = read_network(interview, path.name, content, model).state
+        except CheckFailed as failure:
+            raise GraderError(f"the pre-trained network cannot be used: {failure.message}") from None
+    network = {f"net.{name}": array for name, array in pretrained.items()}
+    images, labels = (np.concatenate([part[name] for part in test.parts]) for name in ("images", "labels"))
+    shared = {"test.images": images, "test.labels": labels, **network}
+    evaluator = Evaluator(pristine, patient, CaseSet({}, shared), isolation=isolation)
+    return Standard(pretrained, path.name, len(images), evaluator, train)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise GraderError(f"{path} is larger than {_LARGEST // 2**20} MiB: name the pre-trained ResNet-20")
+        return path.read_bytes()
+    except OSError as error:
+        what = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise GraderError(
+            f"the pre-trained network {path} {what}: name the class's checkpoint with --pretrained FILE"
+        ) from None
+
+
+_PART = 16_000
+"""Images in one message: 49 MB."""
+
+
+def _image_set(trusted: Interview, split: str, data: Path | None) -> Images:
+    directory = str(data) if data else os.environ.get("CIFAR10_DIR") or None
+    params = {"split": split, "directory": directory and os.path.abspath(directory)}
+    parts: list[Arrays] = []
+    count = 1
+    while sum(len(part["labels"]) for part in parts) < count:
+        start = len(parts) * _PART
+        try:
+            facts, arrays = trusted.ask("cifar.images", {**params, "start": start, "stop": start + _PART}, {})
+        except CheckFailed as failure:
+            raise GraderError(
+                f"the {split} images cannot be read: {failure.message}; name the folder of CIFAR-10 "
+                f"(cifar-10-batches-py, or {split}/<class>/*.png) with --data DIR, or set CIFAR10_DIR"
+            ) from None
+        if facts["classes"] != _CLASSES:
+            where, found = directory or "the user cache", listed(facts["classes"])
+            raise GraderError(f"the images in {where} are not CIFAR-10's, but of classes {found}")
+        count = facts["count"]
+        parts.append(arrays)
+    return Images(tuple(parts))
+
+
+def _asked(trusted: Interview, probe: str, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Arrays]:
+    try:
+        return trusted.ask(probe, params, {})
+    except CheckFailed as failure:  # no student code ran
+        raise InternalError(f"the provided files cannot be used: {failure.message}") from None

@@ -1,0 +1,140 @@
+"""Questions to the workers of one staged submission; every failure of theirs becomes the right outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from grader.assignment import Limits
+from grader.cases import Arrays
+from grader.errors import CheckFailed, CheckTimedOut
+from grader.worker.host import Worker, WorkerLost
+from grader.worker.sandbox.policy import Policy, Status
+
+__all__ = ["BROKEN", "Interview", "InterviewFactory"]
+
+BROKEN = "your code broke the process that runs it"
+"""How the failure begins that a lost or senseless process is."""
+
+
+class Interview:
+    """Questions to one staged submission; a worker that is lost is replaced, its question stays lost.
+
+    Args:
+        scratch: the directory of the staged submission.
+        limits: deadlines and restarts.
+        uses_accelerator: whether the submission mentions a GPU.
+        method: start method of the workers; None for the platform's best.
+        isolation: what the sandbox should consist of; None for everything that the machine offers.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        limits: Limits,
+        uses_accelerator: bool = False,
+        method: str | None = None,
+        *,
+        isolation: Policy | None = None,
+    ) -> None:
+        self._scratch = scratch
+        self._isolation = isolation
+        self._sandbox: Status | None = None
+        self._limits = limits
+        self._uses_accelerator = uses_accelerator
+        self._method = method
+        self._worker: Worker | None = None
+        self._restarts = 0
+        self._seconds = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def sandbox(self) -> Status | None:
+        """Which layers confine the workers; None before the first question."""
+        return self._sandbox
+
+    def begin(self) -> Status:
+        """Start a worker if there is none, and say which layers confine it.
+
+        Raises:
+            InternalError: no process could be started.
+        """
+        self._sandbox = self._ready().status
+        return self._sandbox
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether every further question is refused untried: too many processes died, or the time is used up."""
+        return self._seconds > self._limits.submission_seconds or self._restarts > self._limits.restarts
+
+    def ask(self, probe: str, params: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
+        """Facts and arrays of one probe.
+
+        Raises:
+            CheckFailed: the student's code has no usable answer.
+            CheckTimedOut: it has none before the deadline.
+            InternalError: no process could be started.
+        """
+        if self._seconds > self._limits.submission_seconds:
+            raise CheckTimedOut(f"this submission has used up its {self._limits.submission_seconds:g} seconds")
+        if self._restarts > self._limits.restarts:
+            raise CheckFailed(f"its processes died {self._restarts} times before this check, so it was not tried")
+        self.begin()
+        worker = self._ready()
+        started = time.monotonic()
+        try:
+            reply = worker.ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
+        except WorkerLost as lost:
+            self._worker = None
+            self._restarts += 1
+            raise _lost(lost) from None
+        finally:
+            self._seconds += time.monotonic() - started
+        return _unpack(reply.header, dict(reply.arrays))
+
+    def _ready(self) -> Worker:
+        if self._worker is None:
+            self._worker = Worker(
+                self._scratch,
+                uses_accelerator=self._uses_accelerator,
+                method=self._method,
+                isolation=self._isolation,
+            )
+        return self._worker
+
+
+def _lost(lost: WorkerLost) -> CheckFailed:
+    if lost.kind == "timeout":
+        return CheckTimedOut(f"your code did not finish: {lost.message}", advice="Look for a loop that never ends.")
+    return CheckFailed(f"{BROKEN}: {lost.message}")
+
+
+def _unpack(header: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
+    """The answer in a reply; nothing in it is trusted to have the right type."""
+    status, facts = header.get("status"), header.get("facts")
+    if status == "ok" and isinstance(facts, dict):
+        return facts, arrays
+    message = str(header.get("message", "no message"))[:2000]
+    if status == "failed":
+        frames = header.get("frames")
+        trace = "\n".join(str(frame)[:300] for frame in frames[:8]) if isinstance(frames, list) else ""
+        raise CheckFailed(message, received=trace or None)
+    raise CheckFailed(f"{BROKEN}: its answer makes no sense")
+
+
+InterviewFactory = Callable[..., Interview]
+"""Makes an Interview from its arguments; ``grader verify`` has one that remembers."""

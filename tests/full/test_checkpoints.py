@@ -1,0 +1,91 @@
+"""Which file of a submission is which network, and which is not read at all."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from grader import locations
+from grader.checkpoints import EITHER, collect
+from grader.entries import Entry
+from grader.errors import UnusableSubmission
+from grader.submission import load_submission
+
+
+def entry(path: str, content: bytes = b"x") -> Entry:
+    return Entry(path, lambda _: content)
+
+
+@pytest.mark.parametrize(
+    ("path", "part", "bits"),
+    [
+        ("net_after_finetune.pt", "2c", None),
+        ("net_after_iterative_prune.pt", "2d", None),
+        ("net_after_global_iterative_prune.pt", "2e", None),
+        ("hw4/checkpoints/Net-after-finetune (1).pth", "2c", None),
+        ("student_a_net_after_finetune.safetensors", "2c", None),
+        ("lab2e.pt", "2e", None),
+        ("quantized_net_after_finetune.pt", EITHER, None),
+        ("quantized_net_after_finetune_4bit.pt", "3c", 4),
+        ("quantized_net_after_finetune_3bits.safetensors", "3c", 3),
+        ("quantized_net_after_finetune_2.pt", "3c", 2),
+        ("quantized_net_after_finetune_Nbits=2.pt", "3c", 2),
+        ("quantized_sparse_net_after_finetune_4bit.pt", "3d", 4),
+        ("pruned_quantized_2bit.pt", "3d", 2),
+        ("3d/quantized_net_after_finetune_3bit.pt", "3d", 3),
+        ("3c_qat.pt", "3c", None),
+    ],
+)
+def test_the_name_says_which_network_it_is(path: str, part: str, bits: int | None) -> None:
+    (found,), notes = collect([entry(path)])
+    assert (found.path, found.part, found.bits, found.content, found.problem) == (path, part, bits, b"x", "")
+    assert notes == []
+
+
+def test_other_files_are_no_checkpoints() -> None:
+    assert collect([entry("lab2_pruning.py"), entry("notes.txt"), entry("data.bin"), entry("model.npz")]) == ((), [])
+
+
+def test_a_name_that_says_nothing_is_told_and_so_are_copies_and_other_formats() -> None:
+    found, notes = collect(
+        [entry("a/net_after_finetune.pt"), entry("net_after_finetune.pth"), entry("best.pt"), entry("net_2d.pkl")]
+    )
+    assert [item.path for item in found] == ["net_after_finetune.pth"]
+    assert any("does not say which network" in note and "best.pt" in note for note in notes)
+    assert any("another checkpoint has its place" in note and "a/net_after_finetune.pt" in note for note in notes)
+    assert any("ends in .pt, .pth and .safetensors" in note and "net_2d.pkl" in note for note in notes)
+
+
+def test_five_gigabytes_are_never_read(tmp_path: Path) -> None:
+    large = tmp_path / "net_after_finetune.pt"
+    large.touch()
+    os.truncate(large, 5 * 10**9)  # takes no room on the disk
+    tracemalloc.start()
+    submission = load_submission(tmp_path, locations.pristine(), full=True)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    (found,) = submission.checkpoints
+    assert (found.content, found.part) == (b"", "2c")
+    assert "is larger than 16 MiB" in found.problem and "save net.state_dict() alone" in found.problem
+    assert most < 8 * 2**20
+
+
+def test_checkpoints_in_a_zip_are_taken(tmp_path: Path) -> None:
+    archive = tmp_path / "hand-in.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("hw4/net_after_finetune.pt", b"one")
+        zipped.writestr("hw4/answers.toml", "")
+    submission = load_submission(archive, locations.pristine(), full=True)
+    assert [(item.path, item.content) for item in submission.checkpoints] == [("hw4/net_after_finetune.pt", b"one")]
+    assert load_submission(archive, locations.pristine()).checkpoints == ()
+
+
+def test_checkpoints_alone_are_a_submission_in_the_full_profile_only(tmp_path: Path) -> None:
+    (tmp_path / "net_after_finetune.pt").write_bytes(b"x")
+    assert load_submission(tmp_path, locations.pristine(), full=True).files == {}
+    with pytest.raises(UnusableSubmission, match="holds nothing that can be graded"):
+        load_submission(tmp_path, locations.pristine())

@@ -1,0 +1,118 @@
+"""``--rerun``: a submission's own training functions on CIFAR-10, in the sandbox, measured by the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grader.assignment import Assignment
+from grader.full import standard as standards
+from grader.full.standard import FullOptions
+from grader.grade import Grader
+from grader.report import CheckReport, Outcome, Report
+from grader.submission import Submission
+from tests.conftest import checks_of
+
+RERUNS = {"2c": "rerun_of_finetuning", "2d": "rerun_of_iterative_pruning", "3c": "rerun_of_quantized_training"}
+
+Rerun = Callable[..., Report]
+
+
+@pytest.fixture(scope="module")
+def graders(assignment: Assignment, data: Path, pretrained_file: Path) -> Iterator[Callable[..., Grader]]:
+    """Graders that run again, by epochs and minutes, on images that cross in several parts."""
+    made: dict[tuple[int, float], Grader] = {}
+    patch = pytest.MonkeyPatch()
+    patch.setattr(standards, "_PART", 15)
+
+    def grader(epochs: int, minutes: float = 5) -> Grader:
+        if (epochs, minutes) not in made:
+            # 40 images that nothing can be learned from: only the checks that need no accuracy are of interest.
+            full = assignment.full.model_copy(update={"rerun_max_drop": 100})
+            options = FullOptions(data, pretrained_file, epochs, minutes)
+            made[epochs, minutes] = Grader(assignment.model_copy(update={"full": full}), full=options)
+        return made[epochs, minutes]
+
+    yield grader
+    patch.undo()
+    for one in made.values():
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture
+def rerun(graders: Callable[..., Grader], reference: Submission) -> Rerun:
+    """Grade parts of the reference, with code appended to its modules."""
+
+    def grade(*parts: str, epochs: int = 1, minutes: float = 5, **appended: str) -> Report:
+        files = dict(reference.files)
+        for module, code in appended.items():
+            files[f"{module}.py"] += f"\n\n{code}\n".encode()
+        return graders(epochs, minutes).grade(Submission("changed", files, ()), parts)
+
+    return grade
+
+
+def check(report: Report, part: str) -> CheckReport:
+    return checks_of(report)[RERUNS[part]]
+
+
+def test_the_reference_passes_and_is_measured(rerun: Rerun) -> None:
+    report = rerun("2c", "2d", "3c", epochs=2)
+    for part in RERUNS:
+        assert check(report, part).outcome is Outcome.PASSED, check(report, part)
+        assert check(report, part).points > 0
+    rows = {row.part: row for row in report.measurements}
+    assert rows["2c"].network == "re-run of finetune_after_prune, 2 epochs"
+    assert rows["3c"].bits == 4
+    assert not report.has_error()
+
+
+FORGOTTEN_MASK = """
+_right = finetune_after_prune
+def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
+    _right(net, trainloader, criterion, optimizer, prune=False)
+"""
+ENDLESS = """
+_right = finetune_after_prune
+def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
+    while type(trainloader).__name__ == "Loader":  # on CIFAR-10 only: the quick checks would wait as well
+        pass
+    _right(net, trainloader, criterion, optimizer, prune)
+"""
+NANS = """
+def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
+    net.final_fc.linear.weight.data.fill_(float("nan"))
+"""
+
+
+def test_a_forgotten_mask_is_noticed(rerun: Rerun) -> None:
+    found = check(rerun("2c", lab2_pruning=FORGOTTEN_MASK), "2c")
+    assert found.outcome is Outcome.FAILED
+    assert "after the training has the wrong number of zeros" in found.message
+
+
+def test_a_network_that_is_none_any_more_is_told(rerun: Rerun) -> None:
+    assert "holds NaN or infinite values" in check(rerun("2c", lab2_pruning=NANS), "2c").message
+
+
+def test_what_never_ends_is_ended(rerun: Rerun) -> None:
+    found = check(rerun("2c", minutes=0.02, lab2_pruning=ENDLESS), "2c")
+    assert found.outcome is Outcome.TIMEOUT
+    assert found.message == "your code did not finish 1 epoch within 0.02 minutes"
+
+
+def test_a_low_accuracy_fails(assignment: Assignment, data: Path, pretrained_file: Path, reference: Submission) -> None:
+    full = assignment.full.model_copy(update={"rerun_max_drop": -100})
+    with Grader(assignment.model_copy(update={"full": full}), full=FullOptions(data, pretrained_file, 1)) as grader:
+        report = grader.grade(reference, ["2d", "3c"])
+    for part in ("2d", "3c"):
+        assert "classifies the grader's 40 test images too badly: re-run of" in check(report, part).message
+
+
+def test_without_rerun_nothing_is_run_again(
+    assignment: Assignment, data: Path, pretrained_file: Path, reference: Submission
+) -> None:
+    with Grader(assignment, full=FullOptions(data, pretrained_file)) as grader:
+        assert RERUNS["2c"] not in checks_of(grader.grade(reference, ["2c"]))
