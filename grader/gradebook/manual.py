@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +10,7 @@ from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.files import write_atomically
 from grader.gradebook.grades import Gradebook, ManualScore
-from grader.gradebook.sheets import csv_lines, harmless
+from grader.gradebook.sheets import csv_lines, harmless, read_sheet
 
 __all__ = ["read_scores", "write_template"]
 
@@ -73,23 +71,13 @@ def read_scores(
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise GraderError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise GraderError(f"{path} is not UTF-8: save it as CSV UTF-8") from None
-    titles = text.partition("\n")[0]
-    delimiter = ";" if titles.count(";") > titles.count(",") else ","  # Excel saves so in much of Europe
-    csv.field_size_limit(1 << 24)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
-    try:
-        if lacking := {"student", "part", "points"} - set(reader.fieldnames or ()):
-            raise GraderError(f"{path} has no column {', '.join(sorted(lacking))}: start from `grader manual template`")
-        rows = enumerate(reader, 2)  # the titles are the first
-        return [(number, row) for number, row in rows if any(str(value or "").strip() for value in row.values())]
-    except csv.Error as error:
-        raise GraderError(f"{path} is not a CSV: {error}") from None
+    sheet = read_sheet(path)
+    if lacking := {"student", "part", "points"} - set(sheet.titles):
+        raise GraderError(f"{path} has no column {', '.join(sorted(lacking))}: start from `grader manual template`")
+    return [
+        (number, dict(zip(sheet.titles, row, strict=True)))
+        for number, row in zip(sheet.numbers, sheet.rows, strict=True)
+    ]
 
 
 def _score(row: Mapping[str, str], assignment: Assignment, students: set[str]) -> tuple[str, str, ManualScore | None]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 import unicodedata
 from collections import Counter
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from grader.errors import GraderError
 from grader.gradebook.grades import Student
+from grader.gradebook.sheets import read_sheet
 
 __all__ = ["Roster", "identity", "read_roster", "with_unique_keys"]
 
@@ -99,22 +98,11 @@ def read_roster(path: Path) -> Roster:
     Raises:
         GraderError: the file cannot be read, has no usable column, or names nobody.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise GraderError(f"the roster {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise GraderError(f"the roster {path} is not UTF-8: save it as CSV UTF-8") from None
-    try:
-        titles = text.partition("\n")[0]
-        delimiter = ";" if titles.count(";") > titles.count(",") else ","
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter))
-    except csv.Error as error:
-        raise GraderError(f"the roster {path} is not a CSV: {error}") from None
-    columns = _columns(rows[0] if rows else [])
+    sheet = read_sheet(path, f"the roster {path}")
+    columns = _columns(sheet.titles)
     if not columns.keys() & {"name", "last", "email", "sis", "canvas", "login"}:
         raise GraderError(f"the roster {path} has no column Name, Email, Student ID or Login in its first line")
-    people = [_student({name: row[i].strip() for name, i in columns.items() if i < len(row)}) for row in rows[1:]]
+    people = [_student({name: row[i].strip() for name, i in columns.items()}) for row in sheet.rows]
     once: dict[str, Student] = {}
     for student in filter(None, people):
         once.setdefault((student.email or student.key).casefold(), student)

@@ -25,13 +25,15 @@ class Sheet:
 
     Args:
         titles: the first row.
-        rows: the others, each as long as the first.
+        rows: the others that have any text, each as long as the first.
+        numbers: where each of them stands in the file; the titles are the first.
         delimiter: between cells.
         mark: whether a byte order mark stood before it.
     """
 
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
+    numbers: Sequence[int] = ()
     delimiter: str = ","
     mark: bool = False
 
@@ -69,18 +71,23 @@ def csv_lines(rows: Iterable[Sequence[object]], *, delimiter: str = ",", mark: b
         yield line.getvalue().encode("utf-8", "replace")
 
 
-def read_sheet(path: Path) -> Sheet:
-    """Read a CSV with commas, semicolons or tabs.
+def read_sheet(path: Path, called: str = "") -> Sheet:
+    """Read a CSV with commas, semicolons (as Excel saves it in much of Europe) or tabs.
+
+    Args:
+        path: the file.
+        called: what a person calls it; its path if not given.
 
     Raises:
         GraderError: it cannot be read, or is no CSV in UTF-8.
     """
+    called = called or str(path)
     try:
         text = path.read_bytes().decode()
     except OSError as error:
-        raise GraderError(f"{path} cannot be read: {error.strerror}") from None
+        raise GraderError(f"{called} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise GraderError(f"{path} is not UTF-8: export it again, or save it as CSV UTF-8") from None
+        raise GraderError(f"{called} is not UTF-8: export it again, or save it as CSV UTF-8") from None
     plain = text.removeprefix(_MARK)
     first = plain.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
@@ -88,7 +95,8 @@ def read_sheet(path: Path) -> Sheet:
     try:
         titles, *rows = csv.reader(io.StringIO(plain, newline=""), delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
-        raise GraderError(f"{path} is not a CSV with a row of titles: {error}") from None
+        raise GraderError(f"{called} is not a CSV with a row of titles: {error}") from None
     width = len(titles)
-    even = [[*row, *[""] * (width - len(row))][:width] for row in rows if row]
-    return Sheet([title.strip() for title in titles], even, delimiter, text != plain)
+    numbered = [(number, row) for number, row in enumerate(rows, 2) if any(cell.strip() for cell in row)]
+    even = [[*row, *[""] * (width - len(row))][:width] for _, row in numbered]
+    return Sheet([title.strip() for title in titles], even, [n for n, _ in numbered], delimiter, text != plain)

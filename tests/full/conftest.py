@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from resnet20 import ResNetCIFAR
 from safetensors.torch import save as save_safetensors
 
@@ -21,8 +20,8 @@ from grader.full.standard import FullOptions, Standard, empty_interview, load_st
 from grader.interview import Interview
 from grader.session import Session
 from grader.written import read_written
+from tests.images import write_folder
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PER_CLASS = 4
 
 State = dict[str, torch.Tensor]
@@ -48,12 +47,7 @@ def plain(state: State) -> dict[str, np.ndarray]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image folder with 4 random images for each class, to test and to train on."""
     root = tmp_path_factory.mktemp("cifar")
-    pixels = np.random.default_rng(3).integers(0, 256, (10 * PER_CLASS, 32, 32, 3), dtype=np.uint8)
-    for split in ("train", "test"):
-        for i, image in enumerate(pixels):
-            folder = root / split / CLASSES[i // PER_CLASS]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / f"{i % PER_CLASS}.png")
+    write_folder(root, PER_CLASS)
     return root
 
 

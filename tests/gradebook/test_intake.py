@@ -187,7 +187,12 @@ def test_canvas_gradebook_is_a_roster(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a,b\n1,2\n", "has no column"), ("Name\n", "names no student"), ("", "has no column"), ('Name\n"x', "not a CSV")],
+    [
+        ("a,b\n1,2\n", "has no column"),
+        ("Name\n", "names no student"),
+        ("", "is not a CSV with a row of titles"),
+        ('Name\n"x', "not a CSV"),
+    ],
 )
 def test_a_bad_roster_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(GraderError, match=said):
@@ -315,3 +320,9 @@ def test_what_cannot_be_read_is_listed(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "listdir", refuse)
     assert _left(take_in(tmp_path)) == {"closed": "it cannot be read: give yourself permission to read it"}
+
+
+def test_a_roster_with_semicolons_and_empty_lines_is_read(tmp_path: Path) -> None:
+    """As Excel saves it in much of Europe."""
+    roster = _roster(tmp_path, "Name;Email\n\nAda, Countess;ada@x.edu\n;\n")
+    assert [(student.name, student.email) for student in roster.students] == [("Ada, Countess", "ada@x.edu")]
