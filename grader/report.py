@@ -131,6 +131,11 @@ class Report(_Model):
         """Whether the grader itself failed somewhere, so that this report is not final."""
         return any(c.outcome is Outcome.ERROR for p in self.parts for c in p.checks)
 
+    def faults(self) -> str:
+        """What the grader itself failed at, each fault once."""
+        failed = [c.message for p in self.parts for c in p.checks if c.outcome is Outcome.ERROR]
+        return "; ".join(dict.fromkeys(failed))
+
     def replaced(self, newer: Report) -> Report:
         """This report with the parts, and what belongs to them, that a newer one of the same submission has."""
         fresh = {part.id: part for part in newer.parts}

@@ -22,7 +22,7 @@ from grader.gradebook.container import keep_private, memory_here, policy_for, re
 from grader.gradebook.exports.gradescope import Failed, Hidden, Results, document, failed, results_of
 from grader.gradebook.grades import Grade, HandIn, Status, Student
 from grader.gradebook.metadata import Metadata, read_metadata
-from grader.report import Outcome, Report
+from grader.report import Report
 from grader.submission import Submission, load_submission
 from grader.worker.host import start_server
 
@@ -86,13 +86,12 @@ def _grade(folder: Path, assignment: Assignment, metadata: Metadata | None, *, s
         reason = str(error).replace(str(folder), "the submission")
         return Grade(student, Status.UNUSABLE, hand_in, message=reason)
     report = _report(submission, assignment, show_hidden=show_hidden)
-    faults = [c.message for part in report.parts for c in part.checks if c.outcome is Outcome.ERROR]
     return Grade(
         student,
-        Status.FAULT if faults else Status.GRADED,
+        Status.FAULT if report.has_error() else Status.GRADED,
         hand_in,
         report,
-        message="; ".join(dict.fromkeys(faults)),
+        message=report.faults(),
         seconds=time.monotonic() - started,
     )
 

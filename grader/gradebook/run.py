@@ -181,8 +181,7 @@ def grade_submission(grader: Grader, digest: str, load: Callable[[], Submission]
         return Result(digest, Status.UNUSABLE, time.perf_counter() - started, str(error))
     report = grader.grade(submission)
     status = Status.FAULT if report.has_error() else Status.GRADED
-    message = next((c.message for p in report.parts for c in p.checks if c.outcome == "error"), "")
-    return Result(digest, status, time.perf_counter() - started, message, pack(report))
+    return Result(digest, status, time.perf_counter() - started, report.faults(), pack(report))
 
 
 def fault(job: Job, error: Exception) -> Result:
