@@ -32,7 +32,8 @@ from grader.session import Session
 from grader.submission import load_submission
 from grader.written import Written
 from tests.conftest import ROOT, checks_of
-from tests.full.conftest import CLASSES, State, plain
+from tests.full.conftest import State, plain
+from tests.images import CLASSES
 from tests.test_cli import run
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
