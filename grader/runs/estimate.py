@@ -39,16 +39,13 @@ def measure_speed(executor: Executor) -> Speed:
         times = [
             (len(targets), _timed(net, optimizer, inputs, targets)) for inputs, targets in islice(loader, _BATCHES)
         ]
-    some = util.ImageSet(*(part[:_TESTED] for part in _parts(executor)), executor.test_set.classes)
+    test_set = executor.test_set
+    some = util.ImageSet(test_set.images[:_TESTED], test_set.labels[:_TESTED], test_set.classes)
     started = time.perf_counter()
     util.evaluate_images(net, some)
     testing = len(some) / (time.perf_counter() - started)
     after = times[1:] or times
     return Speed(sum(count for count, _ in after) / sum(seconds for _, seconds in after), testing, precision)
-
-
-def _parts(executor: Executor) -> tuple[torch.Tensor, torch.Tensor]:
-    return executor.test_set.images, executor.test_set.labels
 
 
 def _timed(net: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, targets: torch.Tensor) -> float:

@@ -95,9 +95,13 @@ class Executor:
             return {}
         return read_checkpoint(self.pretrained, self.code.network.ResNetCIFAR(self.assignment.training.num_layers))
 
+    def _is_given(self, run: Run) -> bool:
+        """Whether a checkpoint takes the place of the run."""
+        return run.name == PRETRAIN and self.pretrained is not None
+
     def key(self, run: Run, runs: Mapping[str, Run]) -> str:
         """A digest of everything that a run's numbers depend on."""
-        if run.name == PRETRAIN and self.pretrained is not None:
+        if self._is_given(run):
             return _digest({name: _digest_of_tensor(value) for name, value in self.weights.items()})
         return _digest(
             {
@@ -148,7 +152,7 @@ class Executor:
         return outcome
 
     def _made(self, making: Making) -> nn.Module:
-        if making.run.name == PRETRAIN and self.pretrained is not None:
+        if self._is_given(making.run):
             net = making.fresh()
             net.load_state_dict(self.weights)
             return net
@@ -162,7 +166,7 @@ class Executor:
             accuracy=self.test(net),
             sparsity=(weights == 0).double().mean().item(),
             sparsity_by_layer=self.code.lab2.sparsity_by_layer(net),
-            epochs=0 if run.name == PRETRAIN and self.pretrained is not None else run.epochs,
+            epochs=0 if self._is_given(run) else run.epochs,
             planned=self._planned(run),
             device=_called(self.device),
             precision=precision,
@@ -182,7 +186,7 @@ class Executor:
         return load_file(self.folder(runs[run.start], runs) / "net.safetensors") if run.start else {}
 
     def _rounds(self, run: Run, folder: Path, watch: Watch, precision: str) -> Rounds | None:
-        if not run.experiment.trains or (run.name == PRETRAIN and self.pretrained is not None):
+        if not run.experiment.trains or self._is_given(run):
             return None
         training, term = self.assignment.training, self.assignment.term
         ramp = run.experiment.method in ("iterative", "global_iterative")
