@@ -190,11 +190,11 @@ def _watch(
     html_file: Path | None,
 ) -> None:
     """Grade again the parts that a saved file concerns, until interrupted."""
-    from grader.watch import changed_parts
+    from grader.watch import changed_parts, noting_interrupts
 
     print(f"Watching {path}; press Ctrl-C to stop.", flush=True)
-    with suppress(KeyboardInterrupt):
-        for touched in changed_parts(path, [p.id for p in report.parts]):
+    with suppress(KeyboardInterrupt), noting_interrupts() as interrupted:
+        for touched in changed_parts(path, [p.id for p in report.parts], interrupted):
             try:
                 report = report.replaced(_grade(grader, path, touched))
             except UnusableSubmission as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from watchfiles import watch
 
-__all__ = ["changed_parts", "parts_of"]
+__all__ = ["changed_parts", "noting_interrupts", "parts_of"]
 
 _LABS = {
     "answers.toml": ("p1.",),
@@ -27,10 +31,32 @@ def parts_of(names: set[str], parts: Sequence[str]) -> list[str]:
     return [part for part in parts if part.startswith(prefixes)] if prefixes else []
 
 
-def changed_parts(path: Path, parts: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the parts to grade again after every save below ``path``, until a KeyboardInterrupt."""
+@contextmanager
+def noting_interrupts() -> Iterator[threading.Event]:
+    """Yield an event that an interrupt sets, besides raising KeyboardInterrupt as ever.
+
+    Python drops an exception that is raised in a finalizer or in the callback of a weak reference, so the exception
+    alone would now and then be lost.
+    """
+    interrupted = threading.Event()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def changed_parts(path: Path, parts: Sequence[str], stop: threading.Event) -> Iterator[list[str]]:
+    """Yield the parts to grade again after every save below ``path``, until ``stop`` or a KeyboardInterrupt."""
     watched = path if path.is_dir() else path.parent
-    for changes in watch(watched, step=_QUIET_MS, debounce=400):
+    for changes in watch(watched, step=_QUIET_MS, debounce=400, stop_event=stop):
         names = {Path(changed).name for _, changed in changes}
         if touched := parts_of(names if path.is_dir() else names & {path.name}, parts):
             yield touched

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.watch import parts_of
+from grader.watch import changed_parts, noting_interrupts, parts_of
 from tests.conftest import ROOT
 
 PARTS = ["p1.1", "1a", "1f", "2a", "3a", "3b", "3d", "bonus"]
@@ -35,6 +35,25 @@ PARTS = ["p1.1", "1a", "1f", "2a", "3a", "3b", "3d", "bonus"]
 )
 def test_the_parts_of_a_file(names: set[str], expected: list[str]) -> None:
     assert parts_of(names, PARTS) == expected
+
+
+class _Interrupting:
+    """Interrupts the process while it is finalized, where Python drops the KeyboardInterrupt."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_a_finalizer_swallows_still_ends_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swallowed: list[sys.UnraisableHookArgs] = []
+    monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
+    with noting_interrupts() as interrupted:
+        _Interrupting()
+        assert [hook.exc_type for hook in swallowed] == [KeyboardInterrupt]
+        assert not list(changed_parts(tmp_path, PARTS, interrupted))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:
