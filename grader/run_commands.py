@@ -261,6 +261,27 @@ def figures(
 
 
 @_app.command()
+def submission(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    out: OutOption = None,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    epochs: EpochsOption = None,
+    precision: PrecisionOption = Precision.AUTO,
+    device: DeviceOption = None,
+    assignment: AssignmentOption = None,
+) -> None:
+    """Write the reference with its networks and measured numbers, as a student would hand it in."""
+    from grader.runs.submission import write_submission
+
+    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
+    reference = locations.instructor_folder("reference")
+    if lacking := write_submission(bench.runs, bench.outcomes(), bench.folders(), reference, folder):
+        print(f"not measured yet, so empty: {', '.join(lacking)}")
+    print(folder)
+
+
+@_app.command()
 def estimate(
     data: DataOption = None,
     epochs: EpochsOption = None,

@@ -52,7 +52,7 @@ LAYERS = {
                   "submission", "worker"},
     "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
                "render", "report", "run_checks", "submission"},
-    "runs": {"assignment", "errors", "files", "locations"},
+    "runs": {"assignment", "errors", "files", "locations", "submission", "written"},
     "class_commands": {"assignment", "errors", "gradebook", "locations", "worker"},
     "run_commands": {"class_commands", "errors", "locations", "runs"},
     "cli": {"assignment", "authoring", "class_commands", "doctor", "errors", "full", "grade", "gradebook", "locations",

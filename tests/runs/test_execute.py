@@ -9,12 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from grader import locations
 from grader.errors import GraderError
 from grader.runs.execute import Executor, Outcome
 from grader.runs.figures import draw
 from grader.runs.plan import Run, chosen, plan
 from grader.runs.rounds import read_metrics
+from grader.runs.submission import write_submission
 from grader.runs.table import as_markdown, rows
+from grader.submission import EDITABLE, load_submission
+from grader.written import read_written
+from tests.conftest import ROOT
 from tests.runs.conftest import Silence
 
 
@@ -132,3 +137,40 @@ def test_figures_are_drawn_of_what_there_is(
     assert [path.name for path in drawn[0]] == names
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*drawn, strict=True))
     assert draw(finished.code, runs, {"float": outcomes["float"]}, folders, tmp_path / "few") == []
+
+
+def test_a_submission_has_the_networks_and_the_numbers(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    assert write_submission(runs, outcomes, folders, ROOT / "reference", tmp_path / "mine") == []
+    found = load_submission(tmp_path / "mine", locations.pristine(), full=True)
+    assert found.files.keys() == set(EDITABLE)
+    assert {(item.part, item.bits) for item in found.checkpoints} == {
+        ("2c", None), ("2d", None), ("2e", None), ("3c", 3), ("3c", 2), ("3d", 3), ("3d", 2)}  # fmt: skip
+    given = torch.load(tmp_path / "mine" / "quantized_sparse_net_after_finetune_2bit.pt", weights_only=True)
+    kept = load_file(folders["sparse-qat-2"] / "net.safetensors")
+    assert given.keys() == kept.keys()
+    assert all(torch.equal(given[name], kept[name]) for name in kept)
+    written = read_written(found.files["answers.toml"])
+    for run, path in (
+        ("float", ("2a", "accuracy")), ("one-shot-50", ("2b", "q50")), ("iterative", ("2d", "numbers", "accuracy")),
+        ("qat-2", ("3c", "numbers", "after_2")), ("sparse-ptq-3", ("3d", "numbers", "before_3")),
+        ("ptq-2", ("bonus", "asymmetric_2")), ("symmetric-2", ("bonus", "symmetric_2")),
+    ):  # fmt: skip
+        assert written.number(*path) == pytest.approx(100 * outcomes[run].accuracy, abs=0.005)
+    layer, share = next(iter(outcomes["global-iterative"].sparsity_by_layer.items()))
+    assert written.number("2e", "zeros", layer) == pytest.approx(100 * share, abs=0.005)
+    assert written.number("2b", "q30") is None  # this term does not ask for it
+
+
+def test_a_submission_leaves_empty_what_was_not_measured(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    some = {name: outcome for name, outcome in outcomes.items() if name not in ("finetuned", "qat-3")}
+    assert write_submission(runs, some, folders, ROOT / "reference", tmp_path / "mine") == ["finetuned", "qat-3"]
+    assert not (tmp_path / "mine" / "net_after_finetune.pt").exists()
+    assert read_written((tmp_path / "mine" / "answers.toml").read_bytes()).number("2c", "accuracy") is None
+    with pytest.raises(GraderError, match="is not empty: name a new folder"):
+        write_submission(runs, some, folders, ROOT / "reference", tmp_path / "mine")
