@@ -1,6 +1,7 @@
 """Evaluating a checkpoint on the 10,000 test images against the plain loop of most notebooks.
 
-Target: at least 1.2 times the images per second, in float32, in one run, with the same predictions.
+Target: at least 2.2 times the images per second, in one run, with the same predictions. In float32: it needs no
+processor with fast bfloat16.
 The plain loop: decoded PIL images in memory, ToTensor and Normalize for each image, a DataLoader with batches
 of 100 and 0 or 2 workers, whichever is faster. Rounds alternate, so that a busy machine slows all of them.
 """
@@ -11,7 +12,6 @@ import os
 import statistics
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-TARGET = 1.2
+TARGET = 2.2
 ROUNDS = 7
 STEP = 5  # every fifth image is timed; the predictions are compared on all
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -82,22 +82,14 @@ def net() -> nn.Module:
     return network
 
 
-def predictions(net: nn.Module, evaluate: Callable[[], float]) -> Tensor:
-    """What the network answers while it is evaluated."""
-    answers: list[Tensor] = []
-    handle = net.register_forward_hook(lambda _module, _inputs, logits: answers.append(logits.argmax(dim=1)))
-    evaluate()
-    handle.remove()
-    return torch.cat(answers)
-
-
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the workers of the plain loop, from Python 3.12
 def test_evaluation_is_faster_than_the_plain_loop(
     benchmark: BenchmarkFixture, net: nn.Module, images: train_util.ImageSet
 ) -> None:
-    everything = PlainImages(images)
-    expected = predictions(net, lambda: evaluate_plainly(net, everything, 0))
-    assert torch.equal(predictions(net, lambda: train_util.evaluate_images(net, images)), expected)
+    with torch.no_grad():
+        loader = DataLoader(PlainImages(images), batch_size=100)
+        predictions = torch.cat([net.eval()(inputs).argmax(dim=1) for inputs, _ in loader])
+    assert train_util.evaluate_images(net, train_util.ImageSet(images.images, predictions, images.classes)) == 1
 
     part = train_util.ImageSet(images.images[::STEP], images.labels[::STEP], images.classes)
     plain_part = PlainImages(part)

@@ -401,6 +401,39 @@ def test_evaluation_is_in_evaluation_mode_without_gradients() -> None:
     assert net.training
 
 
+def test_folding_keeps_the_logits_and_takes_batchnorm_out() -> None:
+    net = small_net()
+    inputs = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for _ in range(3):  # statistics of its own
+        net.train()(inputs)
+    folded = train_util._folded(net.eval(), inputs)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert torch.allclose(folded(inputs), net(inputs), atol=1e-5)
+
+
+class Scaled(nn.Module):
+    """Every call has another scale, whereas a traced copy keeps that of the tracing."""
+
+    calls = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        Scaled.calls += 1
+        return self.bn(self.conv(inputs)).mean(dim=(2, 3)) * Scaled.calls
+
+
+def test_what_cannot_be_folded_is_evaluated_as_it_is() -> None:
+    inputs = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    quantized = ResNetCIFAR(8, Nbits=4).eval()
+    scaled, heard = Scaled().eval(), small_net().eval()
+    heard.body_op[0].register_forward_hook(lambda *_: None)
+    for net in (quantized, scaled, heard):
+        assert train_util._folded(net, inputs) is net
+
+
 def test_mode_is_restored_after_an_error() -> None:
     net = nn.Sequential(nn.Linear(1, 1)).train()
     with pytest.raises(RuntimeError):
