@@ -579,6 +579,36 @@ def test_globals_that_only_a_run_computes_are_named_but_locals_are_not() -> None
     assert found.notes == ("Cells of hw.ipynb are not run, so f will not find net: use arguments.",)
 
 
+CLASS = "def g(*a): return g\nclass C:\n    @staticmethod\n    def f(): return 1\n    def m(self): return 1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["lambda: 2", "staticmethod(lambda: 2)", "g", "classmethod(g)", "property(g)", "staticmethod(g(C.f))", "C.m", "3"],
+)
+def test_a_method_given_to_a_class_later_is_kept(value: str) -> None:
+    found = take(CLASS, f"C.f = {value}")
+    assert found.code.splitlines()[-1] == f"C.f = {value}"
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("value", ["train()", "staticmethod(train())", "staticmethod(g(train()))", "g()", "g(C)(C.f)"])
+def test_a_method_that_only_a_run_could_make_is_left_out_with_a_note(value: str) -> None:
+    found = take(CLASS, "def train(): pass", f"C.f = {value}")
+    assert "C.f" not in found.code
+    assert found.notes == ("Cells of hw.ipynb are not run, so C.f stayed as defined: write a definition.",)
+
+
+def test_a_definition_that_only_a_run_could_wrap_stays_with_a_note() -> None:
+    found = take("import torch\ndef f(): pass", "f = torch.no_grad()(f)\nx = torch.no_grad()(f)")
+    assert found.code.endswith("def f(): pass")
+    assert found.notes == ("Cells of hw.ipynb are not run, so f stayed as defined: write a definition.",)
+
+
+def test_the_attributes_of_what_a_notebook_does_not_define_stay_as_they_are() -> None:
+    assert take("import math", "math.pi = 3\nC.f = 3", "class C: pass").code == "import math\n\nclass C: pass"
+
+
 # --- filling in ---------------------------------------------------------------------------------------------
 
 LAB1 = b'''from __future__ import annotations
@@ -678,6 +708,16 @@ def test_a_complete_file_is_left_as_it_is() -> None:
 def test_a_file_with_a_syntax_error_is_left_as_it_is() -> None:
     assert fill(NAME, b"def loss(:", take("def loss(w): return 2"), PRISTINE) == (b"def loss(:", ())
     assert fill(NAME, b"x = '\0'", take("def loss(w): return 2"), PRISTINE) == (b"x = '\0'", ())
+
+
+def test_methods_that_a_notebook_gives_to_its_class_come_with_it() -> None:
+    cells = (
+        "class STE:\n    def forward(ctx, w): return w\n    def backward(ctx, g): return g",
+        "def h(ctx, g): return 2 * g",
+    )
+    content, _ = fill("FP_layers.py", None, take(*cells, "STE.backward = staticmethod(h)"), PRISTINE)
+    assert content is not None
+    assert run(content)["STE"].backward(None, 2) == 4
 
 
 def test_a_class_is_replaced_while_one_of_its_methods_is_a_stub() -> None:

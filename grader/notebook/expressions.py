@@ -17,7 +17,8 @@ _ACCESS = ast.Attribute | ast.Slice | ast.Starred | ast.Subscript | ast.keyword
 
 _CALLS = {
     "argparse": "Namespace",
-    "builtins": "abs bool dict float frozenset int len list max min range round set sorted str sum tuple zip",
+    "builtins": "abs bool classmethod dict float frozenset int len list max min property range round set sorted "
+    "staticmethod str sum tuple zip",
     "collections": "OrderedDict defaultdict namedtuple",
     "functools": "partial",
     "math": " ".join(vars(math)),

@@ -17,6 +17,7 @@ from grader.notebook.syntax import (
     Definition,
     Function,
     bound_names,
+    changed_class,
     imported_module,
     parse,
     statements,
@@ -139,11 +140,11 @@ def _is_empty(stmt: ast.stmt) -> bool:
 
 
 def _excerpt(code: str, wanted: Iterable[str], defined: AbstractSet[str], circular: AbstractSet[str]) -> str:
-    """The statements of ``code`` that bind the wanted names and what those need beyond ``defined``."""
+    """The statements of ``code`` that bind or change the wanted names and what those need beyond ``defined``."""
     pairs = list(statements(code))
     binders: dict[str, list[int]] = {}
     for i, (_, stmt) in enumerate(pairs):
-        for name in bound_names(stmt):
+        for name in bound_names(stmt) | {changed_class(stmt)}:
             binders.setdefault(name, []).append(i)
     chosen = set(binders.get("*", ()))  # nobody can tell what a star import is needed for
     todo, seen = list(wanted), set(defined)

@@ -16,6 +16,7 @@ from grader.notebook.syntax import (
     Definition,
     alias_name,
     bound_names,
+    changed_class,
     check_compiles,
     default_values,
     imported_module,
@@ -77,6 +78,7 @@ class Selector:
         self._scope = _Scope()
         self._absent: dict[str, None] = {}  # modules whose imports were left out, in order
         self._uses: dict[str, set[str]] = {}  # the outer names that each definition mentions
+        self._kept_as_defined: dict[str, None] = {}  # what only a run could have replaced, in order
         self._inner: list[ast.stmt] = []  # what stands in a main function
         self._hoisted: list[str] = []  # the definitions taken from it
 
@@ -114,6 +116,9 @@ class Selector:
             yield f"Taken out of the main function of {name}: {listed(self._hoisted)}."
         if self._absent:
             yield f"Imports of {listed(self._absent)} in {name} were left out: they exist only in a notebook."
+        if self._kept_as_defined:
+            kept = listed(self._kept_as_defined)
+            yield f"{_what_runs(name)} not run, so {kept} stayed as defined: write a definition."
         lost = self._scope.lost
         users = {user: names & lost for user, names in self._uses.items() if names & lost}
         if users:
@@ -127,7 +132,17 @@ class Selector:
         if kept is None:
             self._scope.roll_back(mark)
             self._scope.lose(bound_names(stmt))
+            self._kept_as_defined |= dict.fromkeys(self._replaced(stmt))
         return kept
+
+    def _replaced(self, stmt: ast.stmt) -> Iterator[str]:
+        """The definitions that a statement makes anew from themselves, and the methods that it replaces."""
+        match stmt:
+            case ast.Assign(targets=[target], value=value):
+                if changed_class(stmt) in self.definitions or bound_names(target) & used_names(value) & set(
+                    self.definitions
+                ):
+                    yield ast.unparse(target)
 
     def _kept(self, stmt: ast.stmt) -> ast.stmt | None:
         match stmt:
@@ -135,6 +150,8 @@ class Selector:
                 return self._import(stmt)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 return self._definition(stmt)
+            case ast.Assign(value=value) if changed_class(stmt) in self.definitions:
+                return stmt if self._is_method(value) else None
             case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.AugAssign(value=value):
                 return self._assignment(stmt, value) if self._is_simple(value) else None
             case ast.If(test=test):
@@ -146,6 +163,13 @@ class Selector:
 
     def _is_simple(self, node: ast.expr) -> bool:
         return is_simple(node, self._scope.known)
+
+    def _is_method(self, value: ast.expr) -> bool:
+        """Whether a value may become a method: it may have been decorated by a function of the notebook."""
+        match value:
+            case ast.Call(ast.Name("classmethod" | "property" | "staticmethod"), [ast.Call(ast.Name(name), args, [])]):
+                return name in self.definitions and bool(args) and all(map(self._is_simple, args))
+        return self._is_simple(value)
 
     def _assignment(self, stmt: ast.stmt, value: ast.expr) -> ast.stmt | None:
         match stmt:

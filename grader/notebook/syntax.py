@@ -16,6 +16,7 @@ __all__ = [  # noqa: RUF022  (sorted as the house sorts)
     "REMEMBERED",
     "alias_name",
     "bound_names",
+    "changed_class",
     "check_compiles",
     "default_values",
     "imported_module",
@@ -130,6 +131,14 @@ def bound_names(tree: ast.AST) -> set[str]:
             case _:
                 todo.extend(ast.iter_child_nodes(node))
     return names
+
+
+def changed_class(stmt: ast.stmt) -> str:
+    """What a statement such as ``STE.backward = staticmethod(f)`` gives another method; '' for all others."""
+    match stmt:
+        case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name))]):
+            return name
+    return ""
 
 
 def used_names(tree: ast.AST) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import zipfile
@@ -11,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from grader import locations
+from grader.assignment import load_assignment
 from grader.catalogue import Entry, Kind, all_entries, with_entries
 from grader.submission import EDITABLE
 from tests.hostile.attacks import ATTACKS, source
@@ -54,7 +56,7 @@ def members(count: int, hostile: int, seed: int = 1) -> Iterator[Member]:
     dice = random.Random(seed)
     entries = sorted(all_entries(), key=lambda entry: entry.id)
     right = [entry for entry in entries if _has_full_marks(entry)]
-    wrong = [entry for entry in entries if entry.kind is Kind.MISCONCEPTION]
+    wrong = [entry for entry in entries if entry.kind is Kind.MISCONCEPTION and entry.fails & _scored()]
     reference = {name: (locations.instructor_folder("reference") / name).read_bytes() for name in EDITABLE}
     kinds = [Intent.HOSTILE] * hostile
     kinds += [(Intent.RIGHT, Intent.FLAWED)[i % 2] for i in range(count - hostile)]
@@ -74,6 +76,13 @@ def members(count: int, hostile: int, seed: int = 1) -> Iterator[Member]:
 
 def _has_full_marks(entry: Entry) -> bool:
     return entry.kind is Kind.EQUIVALENT and not entry.fails and entry.id not in NO_NOTEBOOK
+
+
+@functools.cache
+def _scored() -> frozenset[str]:
+    """The checks that earn points; a mistake that only others see is noted and costs nothing."""
+    parts = load_assignment(locations.default_assignment()).parts.values()
+    return frozenset(check for part in parts for check, weight in part.weights.items() if weight)
 
 
 def _compatible(dice: random.Random, pool: list[Entry], count: int) -> list[Entry]:
