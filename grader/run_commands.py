@@ -32,6 +32,13 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class ImageKind(StrEnum):
+    """Which CIFAR-10 a network is trained and tested on: accuracies on the two cannot be compared."""
+
+    JPEG = "jpeg"
+    LOSSLESS = "lossless"
+
+
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where runs are kept; your cache if not given.")
 ]
@@ -47,6 +54,12 @@ EpochsOption = Annotated[
 PrecisionOption = Annotated[Precision, typer.Option(help="Of the training; auto takes what is faster here.")]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or mps; the fastest of this machine if not given.")
+]
+KeepOption = Annotated[
+    ImageKind | None,
+    typer.Option(
+        "--keep", help="Also make it the project's own network, in fixtures/pretrained; by what images these are."
+    ),
 ]
 
 _app = typer.Typer(
@@ -204,6 +217,7 @@ def pretrain(
     data: DataOption = None,
     precision: PrecisionOption = Precision.AUTO,
     device: DeviceOption = None,
+    keep: KeepOption = None,
     assignment: AssignmentOption = None,
 ) -> None:
     """Train the float network from nothing by the rubric's recipe; says where its checkpoint is."""
@@ -211,7 +225,13 @@ def pretrain(
 
     bench = _Bench(assignment, out, data, None, None, precision, device)
     _carry_out(bench, [PRETRAIN])
-    print(bench.folders()[PRETRAIN] / "net.safetensors")
+    folder = bench.folders()[PRETRAIN]
+    print(folder / "net.safetensors")
+    if keep:
+        from grader.runs import pretrained
+
+        pretrained.keep(folder, bench.executor.assignment.training, keep.value, locations.pretrained())
+        print(locations.pretrained())
 
 
 @_app.command()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from grader import locations
 from grader.cli import app
 from grader.errors import GraderError
 
@@ -19,7 +22,7 @@ def call(*arguments: object) -> str:
 
 def test_list_names_runs_epochs_and_starts() -> None:
     lines = call("list").splitlines()
-    assert "pretrain: part 2a, pre-training, 60 epochs" in lines
+    assert "pretrain: part 2a, pre-training, 90 epochs" in lines
     assert "sparse-qat-2: part 3d, sparse, quantized and fine-tuned, 20 epochs, from global-iterative" in lines
     assert any(line.startswith("regrown-4: ") and line.endswith("only with --extras") for line in lines)
 
@@ -37,6 +40,21 @@ def test_a_run_its_table_and_cleaning_up(short_rubric: Path, images: Path, tmp_p
     assert call("clean", "--epochs", "1", *options) == ""  # neither of the two trains by this number
     assert len(call("clean", "--all", *options).splitlines()) == 2
     assert not list((tmp_path / "out").glob("*/*"))
+
+
+def test_the_pre_trained_network_is_kept_with_how_it_came_to_be(
+    short_rubric: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept" / "net.safetensors"
+    kept.parent.mkdir()
+    monkeypatch.setattr(locations, "pretrained", lambda: kept)
+    options = ["--assignment", short_rubric, "--data", images, "--out", tmp_path / "out", "--device", "cpu"]
+    net, told = map(Path, call("pretrain", *options, "--keep", "jpeg").splitlines()[-2:])
+    assert told == kept and kept.read_bytes() == net.read_bytes()
+    record = json.loads(kept.with_suffix(".json").read_text())
+    assert record["sha256"] == hashlib.sha256(kept.read_bytes()).hexdigest()
+    assert record["recipe"]["epochs"] == len(record["curve"]["test_accuracy"]) == 2
+    assert record["accuracy"] == {"jpeg": record["curve"]["test_accuracy"][-1], "lossless": None}
 
 
 def test_estimate_predicts_each_run(short_rubric: Path, images: Path) -> None:
