@@ -32,6 +32,7 @@ import grader.probes.lab3
 import grader.probes.rerun
 import grader.worker.cpu_only
 import grader.worker.loop  # noqa: F401
+from grader.worker.pages import use_huge_pages
 from grader.worker.sandbox.places import libraries
 
 torch.set_num_threads(1)
@@ -70,3 +71,4 @@ libraries()
 # What is loaded stays: a fork need neither search it for garbage nor copy its pages to do so.
 gc.collect()
 gc.freeze()
+use_huge_pages()
