@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from grader.runs.plan import Run
 
 __all__ = ["add_to"]
+
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
 
 
 class Precision(StrEnum):
@@ -78,13 +82,13 @@ class _Bench:
 
     def __init__(
         self,
-        assignment: Path | None,
-        out: Path | None,
-        data: Path | None,
-        pretrained: Path | None,
-        epochs: int | None,
-        precision: Precision = Precision.AUTO,
-        device: str | None = None,
+        out: OutOption = None,
+        data: DataOption = None,
+        pretrained: PretrainedOption = None,
+        epochs: EpochsOption = None,
+        precision: PrecisionOption = Precision.AUTO,
+        device: DeviceOption = None,
+        assignment: AssignmentOption = None,
     ) -> None:
         import torch
 
@@ -118,6 +122,27 @@ class _Bench:
     def folders(self) -> dict[str, Path]:
         """Where each run is kept."""
         return {name: self.executor.folder(run, self.runs) for name, run in self.runs.items()}
+
+
+def _command(name: str | None = None, *, without: Sequence[str] = ()) -> Callable[[_Command], _Command]:
+    """Register a command of a bench: its options are its own, and those that a bench is made of."""
+    shared = [
+        option for option in inspect.signature(_Bench, eval_str=True).parameters.values() if option.name not in without
+    ]
+
+    def register(function: _Command) -> _Command:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+
+        def command(**given: Any) -> None:
+            bench = _Bench(**{option.name: given.pop(option.name) for option in shared})
+            function(bench, **given)
+
+        command.__doc__ = function.__doc__
+        command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        _app.command(name or function.__name__)(command)
+        return function
+
+    return register
 
 
 class _Bar:
@@ -167,34 +192,19 @@ def list_runs(assignment: AssignmentOption = None) -> None:
         print(f"{name}: {', '.join(told)}")
 
 
-@_app.command("run")
+@_command("run")
 def run_some(
-    names: Annotated[list[str], typer.Argument(help="Runs as `grader runs list` names them.")],
-    out: OutOption = None,
-    data: DataOption = None,
-    pretrained: PretrainedOption = None,
-    epochs: EpochsOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    assignment: AssignmentOption = None,
+    bench: _Bench, names: Annotated[list[str], typer.Argument(help="Runs as `grader runs list` names them.")]
 ) -> None:
     """Carry out some runs, and those that they start from; what has been done before is not done again."""
-    _carry_out(_Bench(assignment, out, data, pretrained, epochs, precision, device), names)
+    _carry_out(bench, names)
 
 
-@_app.command("all")
+@_command("all")
 def run_all(
-    out: OutOption = None,
-    data: DataOption = None,
-    pretrained: PretrainedOption = None,
-    epochs: EpochsOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    extras: Annotated[bool, typer.Option("--extras", help="Optional experiments, too.")] = False,
-    assignment: AssignmentOption = None,
+    bench: _Bench, extras: Annotated[bool, typer.Option("--extras", help="Optional experiments, too.")] = False
 ) -> None:
     """Carry out all runs and print the table; killed at any moment, it goes on from the last finished epoch."""
-    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
     _carry_out(bench, [], extras=extras)
     _print_table(bench)
 
@@ -211,19 +221,11 @@ def _carry_out(bench: _Bench, names: list[str], *, extras: bool = False) -> None
             )
 
 
-@_app.command()
-def pretrain(
-    out: OutOption = None,
-    data: DataOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    keep: KeepOption = None,
-    assignment: AssignmentOption = None,
-) -> None:
+@_command(without=("pretrained", "epochs"))
+def pretrain(bench: _Bench, keep: KeepOption = None) -> None:
     """Train the float network from nothing by the rubric's recipe; says where its checkpoint is."""
     from grader.runs.plan import PRETRAIN
 
-    bench = _Bench(assignment, out, data, None, None, precision, device)
     _carry_out(bench, [PRETRAIN])
     folder = bench.folders()[PRETRAIN]
     print(folder / "net.safetensors")
@@ -234,19 +236,12 @@ def pretrain(
         print(locations.pretrained())
 
 
-@_app.command()
+@_command()
 def table(
-    out: OutOption = None,
-    data: DataOption = None,
-    pretrained: PretrainedOption = None,
-    epochs: EpochsOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a table for a document.")] = False,
-    assignment: AssignmentOption = None,
+    bench: _Bench, markdown: Annotated[bool, typer.Option("--markdown", help="As a table for a document.")] = False
 ) -> None:
     """Print measured beside published; what was not measured, or with fewer epochs, is marked."""
-    _print_table(_Bench(assignment, out, data, pretrained, epochs, precision, device), markdown=markdown)
+    _print_table(bench, markdown=markdown)
 
 
 def _print_table(bench: _Bench, *, markdown: bool = False) -> None:
@@ -261,59 +256,32 @@ def _print_table(bench: _Bench, *, markdown: bool = False) -> None:
         Console().print(as_rich(found))
 
 
-@_app.command()
-def figures(
-    folder: Annotated[Path, typer.Argument(help="Where the SVG files go.")],
-    out: OutOption = None,
-    data: DataOption = None,
-    pretrained: PretrainedOption = None,
-    epochs: EpochsOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    assignment: AssignmentOption = None,
-) -> None:
+@_command()
+def figures(bench: _Bench, folder: Annotated[Path, typer.Argument(help="Where the SVG files go.")]) -> None:
     """Draw accuracy by sparsity and by bits, sparsity by layer, training curves, weights with their levels."""
     from grader.runs.figures import draw
 
-    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
     for path in draw(bench.executor.code, bench.runs, bench.outcomes(), bench.folders(), folder):
         print(path)
 
 
-@_app.command()
-def submission(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    out: OutOption = None,
-    data: DataOption = None,
-    pretrained: PretrainedOption = None,
-    epochs: EpochsOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    assignment: AssignmentOption = None,
-) -> None:
+@_command()
+def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     """Write the reference with its networks and measured numbers, as a student would hand it in."""
     from grader.runs.submission import write_submission
 
-    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
     reference = locations.instructor_folder("reference")
     if lacking := write_submission(bench.runs, bench.outcomes(), bench.folders(), reference, folder):
         print(f"not measured yet, so empty: {', '.join(lacking)}")
     print(folder)
 
 
-@_app.command()
-def estimate(
-    data: DataOption = None,
-    epochs: EpochsOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    assignment: AssignmentOption = None,
-) -> None:
+@_command(without=("out", "pretrained"))
+def estimate(bench: _Bench) -> None:
     """Predict from a few timed batches how long each experiment takes on this machine."""
     from grader.runs.estimate import estimate as predict
     from grader.runs.estimate import measure_speed
 
-    bench = _Bench(assignment, None, data, None, epochs, precision, device)
     speed = measure_speed(bench.executor)
     print(f"training {speed.training:,.0f} images/s in {speed.precision}, testing {speed.testing:,.0f} images/s")
     total = 0.0
@@ -323,19 +291,12 @@ def estimate(
     print(f"together: {total / 3600:.1f} h")
 
 
-@_app.command()
+@_command()
 def clean(
-    out: OutOption = None,
+    bench: _Bench,
     everything: Annotated[bool, typer.Option("--all", help="Remove all runs, not only stale ones.")] = False,
-    data: DataOption = None,
-    pretrained: PretrainedOption = None,
-    epochs: EpochsOption = None,
-    precision: PrecisionOption = Precision.AUTO,
-    device: DeviceOption = None,
-    assignment: AssignmentOption = None,
 ) -> None:
     """Remove runs whose inputs have changed since."""
-    bench = _Bench(assignment, out, data, pretrained, epochs, precision, device)
     current = set() if everything else set(bench.folders().values())
     for folder in sorted(bench.executor.root.glob("*/*")):
         if folder not in current:
