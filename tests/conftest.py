@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from grader.report import CheckReport, Report
 from grader.submission import Submission, load_submission
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+"""Real images and networks that are too large for the repository; tests that need them skip where they are absent."""
 
 Graded = Callable[..., Report]
 
@@ -35,6 +39,21 @@ def grader(assignment: Assignment) -> Iterator[Grader]:
 def reference() -> Submission:
     """The reference, as a student would hand it in."""
     return load_submission(ROOT / "reference", locations.pristine())
+
+
+@pytest.fixture(scope="session")
+def jpeg_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the 10,000 test images of CIFAR-10 as JPEG."""
+    archive = SHARED_DATA / "cifar10-jpeg.zip"
+    if not archive.is_file():
+        given = Path(os.environ.get("CIFAR10_DIR", ""))
+        if any((given / "test" / "cat").glob("*.jpg")):
+            return given
+        pytest.skip("the JPEG test images are neither beside the repository nor in $CIFAR10_DIR")
+    folder = tmp_path_factory.mktemp("cifar10")
+    with zipfile.ZipFile(archive) as images:
+        images.extractall(folder, [name for name in images.namelist() if name.startswith("test/")])
+    return folder
 
 
 @pytest.fixture

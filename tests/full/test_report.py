@@ -31,12 +31,10 @@ from grader.report import Outcome, Report
 from grader.session import Session
 from grader.submission import load_submission
 from grader.written import Written
-from tests.conftest import ROOT, checks_of
+from tests.conftest import ROOT, SHARED_DATA, checks_of
 from tests.full.conftest import State, plain
 from tests.images import CLASSES
 from tests.test_cli import run
-
-SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import os
 import pickle
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 from train_util import ImageSet, Loader, Recipe, evaluate_images, load_cifar10
 
+from tests.conftest import SHARED_DATA
 from tests.images import CLASSES, random_pixels, write_folder
 
 USER_CACHE = train_util._user_cache  # the fixture own_cache takes its place
-SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -608,21 +607,6 @@ def test_public_names() -> None:
 
 
 # --- The real test images
-
-
-@pytest.fixture(scope="session")
-def jpeg_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the 10,000 test images of CIFAR-10 as JPEG."""
-    archive = SHARED_DATA / "cifar10-jpeg.zip"
-    if not archive.is_file():
-        given = Path(os.environ.get("CIFAR10_DIR", ""))
-        if any((given / "test" / "cat").glob("*.jpg")):
-            return given
-        pytest.skip("the JPEG test images are neither beside the repository nor in $CIFAR10_DIR")
-    folder = tmp_path_factory.mktemp("cifar10")
-    with zipfile.ZipFile(archive) as images:
-        images.extractall(folder, [name for name in images.namelist() if name.startswith("test/")])
-    return folder
 
 
 def test_course_checkpoint_on_the_real_test_images(jpeg_images: Path, capsys: pytest.CaptureFixture[str]) -> None:
