@@ -18,7 +18,7 @@ from grader.full.standard import FullOptions, Standard
 from grader.interview import Interview
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["Rerun", "counted", "rerun_limits", "rerun_policy"]
+__all__ = ["Rerun", "counted", "rerun_limits", "rerun_note", "rerun_policy"]
 
 _MEMORY = 6 << 30
 """A training step on 256 images takes up to 3 GiB."""
@@ -37,6 +37,14 @@ def rerun_limits(limits: Limits, options: FullOptions) -> Limits:
 def counted(epochs: int) -> str:
     """``1 epoch``, ``2 epochs``."""
     return f"{epochs} epoch" + ("" if epochs == 1 else "s")
+
+
+def rerun_note(options: FullOptions) -> str:
+    """How trainings were run again, for a report: one that ran out of time may not do so on other terms."""
+    return (
+        f"The training functions were run again for {counted(options.rerun)} on the CPU, each for at most "
+        f"{options.rerun_minutes:g} minutes."
+    )
 
 
 @dataclass(frozen=True)
