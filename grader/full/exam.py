@@ -218,6 +218,7 @@ class Exam:
                 "sparsity": measures.sparsity(network.state),
                 "similarity": self.similarity(network),
                 "digest": measures.digest_of(network.state),
+                "untrained": measures.is_untrained(network.state, self.standard.pretrained),
                 "sparsity_by_layer": measures.sparsity_by_layer(network.state),
                 "levels_by_layer": measures.levels_by_layer(state) if bits else {},
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,7 @@ automatic_total = 6
 """
 """The rubric of part 2(c) alone."""
 
+EQUAL = "equal_networks.csv"
 NETWORK = "net_after_finetune.pt"
 
 
@@ -86,7 +88,7 @@ def book(out: Path) -> dict[str, Grade]:
 
 
 def test_everybodys_network_is_measured_and_profiles_do_not_mix(
-    batch: Callable[..., tuple[int, str]], trio: Path, tmp_path: Path
+    batch: Callable[..., tuple[int, str]], trio: Path, pretrained: State, tmp_path: Path
 ) -> None:
     folder, out = tmp_path / "class", tmp_path / "out"
     shutil.copytree(trio, folder)
@@ -99,6 +101,7 @@ def test_everybodys_network_is_measured_and_profiles_do_not_mix(
     assert len({report.measurements[0].digest for report in reports}) == len(reports) == 3
     assert checks_of(reports[0])["finetuned_network_is_sparse"].outcome is Outcome.FAILED
     assert NETWORK in (out / "pages" / "students" / "ann.html").read_text()
+    assert (out / EQUAL).read_text(encoding="utf-8-sig").count("\n") == 1 and "Equal networks" not in said
 
     status, said = batch(folder, out)
     assert status == 0 and "0 graded now, 3 as before" in said, said
@@ -108,12 +111,23 @@ def test_everybodys_network_is_measured_and_profiles_do_not_mix(
     assert "Was --full forgotten?" in said
     assert {grade.report.profile for grade in book(out).values() if grade.report} == {"quick"}
 
-    torch.save(random_network(9), folder / "ben" / NETWORK)
+    assert not (out / EQUAL).exists()
+
+    copied = {f"module.{name}": tensor.double() for name, tensor in random_network(1).items()}
+    torch.save({"state_dict": copied}, folder / "ben" / NETWORK)
+    shutil.copytree(folder / "cy", folder / "dan")
+    torch.save(pretrained, folder / "cy" / NETWORK)
+    torch.save(pretrained, folder / "dan" / NETWORK)
+    (folder / "dan" / "answers.toml").write_text("")
     status, said = batch(folder, out)
-    assert status == 0 and "1 graded now, 2 as before" in said, said
+    assert status == 0 and "3 graded now, 1 as before" in said, said
     after = book(out)
     assert after["ann"].report == grades["ann"].report
     assert after["ben"].report != grades["ben"].report
+    assert "Equal networks of different students (1)" in said
+    assert f"ann ann: {NETWORK} (2c); ben ben: {NETWORK} (2c)" in said
+    rows = list(csv.DictReader((out / EQUAL).read_text(encoding="utf-8-sig").splitlines()))
+    assert [row["student"] for row in rows] == ["ann", "ben"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
