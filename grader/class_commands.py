@@ -18,6 +18,7 @@ from grader.full_options import (
     DataOption,
     FullOption,
     PretrainedOption,
+    RerunDeviceOption,
     RerunMinutesOption,
     RerunOption,
     full_options,
@@ -94,6 +95,7 @@ def batch(
     pretrained: PretrainedOption = None,
     rerun: RerunOption = 0,
     rerun_minutes: RerunMinutesOption = None,
+    rerun_device: RerunDeviceOption = None,
     assignment: AssignmentOption = None,
 ) -> None:
     """Grade a class; a second run grades only what changed. Exit 3 if the grader itself failed for somebody."""
@@ -110,7 +112,7 @@ def batch(
         raise GraderError(f"{out} is the folder with the submissions: give another --out")
     if not folder.is_dir():
         raise GraderError(f"{folder} is no folder: unpack what the course site handed out, and give the folder")
-    options = full_options(full, data, pretrained, rerun, rerun_minutes)
+    options = full_options(full, data, pretrained, rerun, rerun_minutes, rerun_device)
     rubric, console = load_rubric(assignment), Console()
     students = read_roster(roster) if roster else None
     with open_store(out, store) as opened:

@@ -24,6 +24,7 @@ from grader.full_options import (
     DataOption,
     FullOption,
     PretrainedOption,
+    RerunDeviceOption,
     RerunMinutesOption,
     RerunOption,
     full_options,
@@ -119,6 +120,7 @@ def check(
     pretrained: PretrainedOption = None,
     rerun: RerunOption = 0,
     rerun_minutes: RerunMinutesOption = None,
+    rerun_device: RerunDeviceOption = None,
     assignment: AssignmentOption = None,
 ) -> None:
     """Grade one submission and explain every point that it did not get."""
@@ -128,7 +130,7 @@ def check(
         raise GraderError(f"--min-score is {min_score}, but must be a number of points")
     if not path.exists():
         raise UnusableSubmission(f"{path} does not exist: give a directory, a zip or a notebook")
-    options = full_options(full, data, pretrained, rerun, rerun_minutes)
+    options = full_options(full, data, pretrained, rerun, rerun_minutes, rerun_device)
     start_server()
     from grader.grade import Grader
 

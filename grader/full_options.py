@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,16 @@ from grader.errors import GraderError
 if TYPE_CHECKING:
     from grader.full.standard import FullOptions
 
-__all__ = ["DataOption", "FullOption", "PretrainedOption", "RerunMinutesOption", "RerunOption", "full_options"]
+__all__ = ["DataOption", "FullOption", "PretrainedOption", "RerunDevice", "RerunDeviceOption", "RerunMinutesOption",
+           "RerunOption", "full_options"]  # fmt: skip
+
+
+class RerunDevice(StrEnum):
+    """Where a submission's own training runs."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
 
 FullOption = Annotated[
     bool, typer.Option("--full", help="Measure the checkpoints and reported accuracies on CIFAR-10 too (minutes).")
@@ -29,10 +39,18 @@ RerunOption = Annotated[
 RerunMinutesOption = Annotated[
     float | None, typer.Option(min=0.01, help="What each training of --rerun may take; 60 if not given.")
 ]
+RerunDeviceOption = Annotated[
+    RerunDevice | None, typer.Option(help="Where --rerun trains; the CPU if not given.", show_choices=True)
+]
 
 
 def full_options(
-    full: bool, data: Path | None, pretrained: Path | None, rerun: int, rerun_minutes: float | None
+    full: bool,
+    data: Path | None,
+    pretrained: Path | None,
+    rerun: int,
+    rerun_minutes: float | None,
+    rerun_device: RerunDevice | None,
 ) -> FullOptions | None:
     """What the options say; None for the quick profile.
 
@@ -40,13 +58,14 @@ def full_options(
         GraderError: an option belongs to another that was not given.
     """
     if not full:
-        given = {"--data": data, "--pretrained": pretrained, "--rerun": rerun, "--rerun-minutes": rerun_minutes}
+        given = {"--data": data, "--pretrained": pretrained, "--rerun": rerun, "--rerun-minutes": rerun_minutes,
+                 "--rerun-device": rerun_device}  # fmt: skip
         if stray := [name for name, value in given.items() if value]:
             raise GraderError(f"{stray[0]} is for the full profile: add --full")
         return None
-    if rerun_minutes is not None and not rerun:
-        raise GraderError("--rerun-minutes is what each training of a re-run may take: add --rerun K")
+    given = {"--rerun-minutes": rerun_minutes, "--rerun-device": rerun_device}
+    if not rerun and (stray := [name for name, value in given.items() if value]):
+        raise GraderError(f"{stray[0]} is for a re-run: add --rerun K")
     from grader.full.standard import FullOptions
 
-    options = FullOptions(data, pretrained, rerun)
-    return options if rerun_minutes is None else FullOptions(data, pretrained, rerun, rerun_minutes)
+    return FullOptions(data, pretrained, rerun, rerun_minutes or 60, (rerun_device or RerunDevice.CPU).value)

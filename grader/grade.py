@@ -20,7 +20,7 @@ from grader.diagnosis.hypotheses import Hypothesis, Mistake
 from grader.errors import CheckFailed, GraderError
 from grader.evaluator import Evaluator
 from grader.full.exam import Exam
-from grader.full.rerun import Rerun, rerun_limits, rerun_policy
+from grader.full.rerun import Rerun, require_device, rerun_limits, rerun_policy
 from grader.full.standard import FullOptions, Materials, empty_interview, load_standard
 from grader.interview import Interview, InterviewFactory
 from grader.memory import Memory
@@ -87,6 +87,8 @@ class Grader:
         self._template = read_written((self._pristine / FILE).read_bytes())
         self._isolation = isolation
         self._full = full.options if isinstance(full, Materials) else full
+        if self._full is not None:
+            require_device(self._full, assignment.limits, self._pristine, isolation)
         self._standard = load_standard(assignment, full, self._pristine, isolation) if full else None
 
     def __enter__(self) -> Self:
@@ -135,8 +137,12 @@ class Grader:
             yield None
             return
         limits = rerun_limits(self._assignment.limits, self._full)
-        policy = rerun_policy(self._isolation)
-        trainer = partial(Interview, folder, limits, uses_accelerator, self._method, isolation=policy)
+
+        def trainer(device: str) -> Interview:
+            on_cpu = uses_accelerator and device == "cpu"
+            policy = rerun_policy(self._isolation, device)
+            return Interview(folder, limits, on_cpu, self._method, isolation=policy)
+
         rerun = Rerun(self._standard, self._full, trainer) if self._full.rerun else None
         with empty_interview(Interview, self._assignment, self._isolation) as interview:
             yield Exam(self._assignment, self._standard, submission.checkpoints, interview, written, rerun)

@@ -174,7 +174,7 @@ class Exam:
 
     def notes(self, parts: list[str]) -> list[str]:
         """What a student should know of how the files were read, and how trainings were run again."""
-        told = [rerun_note(self._rerun.options)] if self._rerun else []
+        told = [rerun_note(self._rerun.options), *self._rerun.notes] if self._rerun else []
         return told + [note for part in parts for network in self.usable(part) for note in network.notes]
 
     # --- numbers

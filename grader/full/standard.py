@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,13 +35,14 @@ class FullOptions:
     """Where CIFAR-10 is (None: ``$CIFAR10_DIR`` or the user cache), and the pre-trained network (None: our own).
 
     ``rerun`` is how many epochs the student's own training functions run; 0 for not at all. ``rerun_minutes`` is what
-    each of them may take.
+    each of them may take, ``rerun_device`` where they train.
     """
 
     data: Path | None = None
     pretrained: Path | None = None
     rerun: int = 0
     rerun_minutes: float = 60
+    rerun_device: Literal["cpu", "cuda"] = "cpu"
 
 
 @dataclass(frozen=True)

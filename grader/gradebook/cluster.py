@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,9 @@ from grader.worker.sandbox.policy import Policy
 __all__ = ["ClusterEngine"]
 
 _CONNECT_SECONDS = 20
+_TICK = 0.5
+_GPU: Mapping[str, float] = {"GPU": 1}
+"""What a worker declares (``dask worker --resources GPU=1``), and a submission takes, that trains on a GPU."""
 _AHEAD = 4
 """Submissions on the cluster for each of its workers."""
 
@@ -76,9 +80,13 @@ class ClusterEngine:
         """A result for each job, as it ends; what cannot be read is not sent.
 
         Raises:
-            GraderError: the full profile's images have nobody to go to, since the cluster has no worker.
+            GraderError: the cluster has no worker to which the full profile's images could go, or none with a GPU that
+                a re-run asks for.
         """
-        rubric, materials = self._assignment.model_dump_json(), self._sent_materials()
+        rubric = self._assignment.model_dump_json()
+        self._require_gpu()
+        materials = self._sent_materials()
+        resources = _GPU if self._profile.needs_gpu else None
         waiting = deque(jobs)
         ended = as_completed(loop=self._client.loop, raise_errors=False)
         while waiting or self._waiting:
@@ -89,19 +97,34 @@ class ClusterEngine:
                 except UnusableSubmission as error:
                     yield Result(job.digest, Status.UNUSABLE, 0.0, str(error))
                     continue
-                future = self._client.submit(
-                    _grade, rubric, self._isolation, materials, job.digest, submission, pure=False
-                )
+                arguments = (rubric, self._isolation, materials, job.digest, submission)
+                future = self._client.submit(_grade, *arguments, pure=False, resources=resources)
                 self._waiting[future] = job
                 ended.add(future)
-            if self._waiting:
-                for future in ended.next_batch():
-                    yield _result(self._waiting.pop(future), future)
+            done = ended.next_batch(block=False)
+            for future in done:
+                yield _result(self._waiting.pop(future), future)
+            if not done:
+                self._require_gpu()
+                time.sleep(_TICK)
             yield None
 
     def _room(self) -> int:
         """How many submissions may be on the cluster at once: with their networks, all of a class fill its memory."""
         return _AHEAD * max(len(self._client.nthreads()), 1)
+
+    def _require_gpu(self) -> None:
+        """Dask waits for ever for a worker that declares what a task needs."""
+        if self._profile.needs_gpu and not self._gpus():
+            raise GraderError(
+                "no worker of the cluster declares a GPU: start some with `dask worker --resources GPU=1`, or leave "
+                "--rerun-device out"
+            )
+
+    def _gpus(self) -> float:
+        """How many GPUs the workers declare together."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return float(sum(worker["resources"].get("GPU", 0) for worker in workers))
 
     def _sent_materials(self) -> Future[Any] | None:
         """What the full profile measures by, on every worker; it crosses once, and not with every submission."""

@@ -35,6 +35,11 @@ class Profile:
         """Whether students' trainings are run again."""
         return self.materials is not None and self.materials.options.rerun > 0
 
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether they train on a GPU."""
+        return self.is_rerun and self.materials is not None and self.materials.options.rerun_device == "cuda"
+
     def keys(self, assignment: Assignment) -> Keys:
         """The keys of everything that is graded now: images, network and epochs count among the checks."""
         keys = keys_of(assignment)

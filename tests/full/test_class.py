@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import save_file
 
 from grader import locations
-from grader.assignment import Assignment
+from grader.assignment import Assignment, load_assignment
 from grader.full.rerun import rerun_note
 from grader.full.standard import FullOptions, Images, Materials, read_materials
 from grader.gradebook.batch import Batch, grade_class, open_store
-from grader.gradebook.grades import Grade
+from grader.gradebook.grades import Grade, Status
 from grader.gradebook.keys import keys_of
 from grader.gradebook.profile import QUICK, Profile
 from grader.report import Outcome
@@ -174,14 +174,37 @@ def test_files_that_a_site_handed_out_one_by_one(
     assert grade.report is not None and [row.network for row in grade.report.measurements] == [NETWORK]
 
 
+def test_a_cluster_gets_the_images_with_the_submissions(
+    rubric: Path, trio: Path, data: Path, pretrained_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed")
+    from distributed import LocalCluster
+
+    from grader.gradebook.cluster import ClusterEngine
+
+    short = load_assignment(rubric)
+    profile = Profile(read_materials(short, FullOptions(data, pretrained_file), locations.pristine()))
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        open_store(tmp_path / "out") as store,
+    ):
+        engine = ClusterEngine(cluster.scheduler_address, short, profile=profile)
+        grade_class(trio, store, short, engine, Silence(), profile=profile)
+    grades = book(tmp_path / "out")
+    assert {grade.status for grade in grades.values()} == {Status.GRADED}, [grade.message for grade in grades.values()]
+    reports = [grade.report for grade in grades.values() if grade.report]
+    assert [row.network for report in reports for row in report.measurements] == [NETWORK] * 3
+
+
 @pytest.mark.parametrize("command", ["check", "batch"])
 def test_options_of_the_full_profile_are_checked_alike(command: str, trio: Path, tmp_path: Path) -> None:
     where = [trio, "--out", tmp_path / "out"] if command == "batch" else [trio / "ann"]
-    lacks = "--rerun-minutes is what each training of a re-run may take: add --rerun K"
+    lacks = "--rerun-minutes is for a re-run: add --rerun K"
     for options, sentence in (
         (["--rerun", "1"], "--rerun is for the full profile: add --full"),
         (["--rerun-minutes", "1"], "--rerun-minutes is for the full profile: add --full"),
         (["--full", "--rerun-minutes", "1"], lacks),
+        (["--full", "--rerun-device", "cuda"], "--rerun-device is for a re-run: add --rerun K"),
     ):  # fmt: skip
         done = run(command, *where, *options)
         assert (done.returncode, done.stderr) == (2, f"grader: {sentence}\n")
