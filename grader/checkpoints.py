@@ -10,12 +10,13 @@ from grader.entries import Entry, note
 from grader.errors import TooLarge, UnusableSubmission
 from grader.notebook import listed
 
-__all__ = ["EITHER", "HandedIn", "collect"]
+__all__ = ["EITHER", "HandedIn", "SUFFIXES", "collect"]  # noqa: RUF022  (sorted as the house sorts)
 
 EITHER = "3c or 3d"
 """The part of ``quantized_net_after_finetune.pt``, which the labs write in both; the network itself tells which."""
 
-_SUFFIXES = (".pt", ".pth", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".safetensors")
+"""How the name of a checkpoint ends."""
 _OTHER_SUFFIXES = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pkl", ".tar")
 _MAX_FILE = 16 * 2**20
 _MAX_FILES = 16
@@ -60,7 +61,7 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
         slot = _slot(entry.path.casefold().rpartition(".")[0])
         if name.endswith(_OTHER_SUFFIXES) and slot is not None:
             foreign.append(entry.path)
-        elif name.endswith(_SUFFIXES):
+        elif name.endswith(SUFFIXES):
             if slot is None:
                 unplaced.append(entry.path)
             elif slot in placed or len(placed) >= _MAX_FILES:
@@ -70,7 +71,7 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
     return tuple(_read(entry, *slot) for slot, entry in placed.items()), [
         *note(f"Not taken, since the name does not say which network it is ({_ADVICE})", unplaced),
         *note("Not taken, since another checkpoint has its place", spare),
-        *note(f"Not taken, since a checkpoint ends in {listed(_SUFFIXES)}", foreign),
+        *note(f"Not taken, since a checkpoint ends in {listed(SUFFIXES)}", foreign),
     ]
 
 

@@ -14,9 +14,20 @@ import typer
 
 from grader import locations
 from grader.errors import GraderError
+from grader.full_options import (
+    DataOption,
+    FullOption,
+    PretrainedOption,
+    RerunDeviceOption,
+    RerunMinutesOption,
+    RerunOption,
+    full_options,
+)
 
 if TYPE_CHECKING:
     from grader.assignment import Assignment
+    from grader.full.standard import FullOptions
+    from grader.gradebook.profile import Profile
     from grader.gradebook.run import Engine
     from grader.gradebook.store import Book, Store
     from grader.worker.sandbox.policy import Policy
@@ -79,6 +90,12 @@ def batch(
     isolation: Annotated[
         Isolation, typer.Option(help="The whole sandbox, or none: student code then has your rights.")
     ] = Isolation.FULL,
+    full: FullOption = False,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    rerun: RerunOption = 0,
+    rerun_minutes: RerunMinutesOption = None,
+    rerun_device: RerunDeviceOption = None,
     assignment: AssignmentOption = None,
 ) -> None:
     """Grade a class; a second run grades only what changed. Exit 3 if the grader itself failed for somebody."""
@@ -95,13 +112,15 @@ def batch(
         raise GraderError(f"{out} is the folder with the submissions: give another --out")
     if not folder.is_dir():
         raise GraderError(f"{folder} is no folder: unpack what the course site handed out, and give the folder")
+    options = full_options(full, data, pretrained, rerun, rerun_minutes, rerun_device)
     rubric, console = load_rubric(assignment), Console()
     students = read_roster(roster) if roster else None
     with open_store(out, store) as opened:
-        watch, before = ConsoleWatch(console), opened.last_assignment()
-        engine = _engine(rubric, jobs, scheduler, isolation)
+        watch, before, was_full = ConsoleWatch(console), opened.last_assignment(), opened.last_is_full()
+        profile = _profile(rubric, options, isolation)
+        engine = _engine(rubric, jobs, scheduler, isolation, profile)
         try:
-            graded = grade_class(folder, opened, rubric, engine, watch, students, out)
+            graded = grade_class(folder, opened, rubric, engine, watch, students, out, profile)
         except KeyboardInterrupt:
             print("grader: interrupted; the next run goes on from here", file=sys.stderr)
             raise
@@ -110,7 +129,7 @@ def batch(
         book = opened.book(rubric, graded.keys)
         statistics = publish(book, out)
         print_class(statistics, book.unclaimed(), console)
-        notes = _changes(before, rubric, opened.left_out())
+        notes = _changes(before, rubric, opened.left_out(), forgotten=was_full and not full)
     for told in notes:
         console.print(told, markup=False, highlight=False, soft_wrap=True)
     told = f"{graded.graded} graded now, {graded.kept} as before. Look at {out / PAGES / 'index.html'}"
@@ -119,27 +138,41 @@ def batch(
         raise typer.Exit(GRADER_FAULT)
 
 
-def _changes(before: Assignment | None, rubric: Assignment, left_out: int) -> list[str]:
+def _changes(before: Assignment | None, rubric: Assignment, left_out: int, *, forgotten: bool) -> list[str]:
     """What differs from the last run in a way that moves points or rows."""
     told = [f"{left_out} students of earlier runs are neither in this folder nor on the roster: they are left out"]
     told = told if left_out else []
     if before is not None and before.late != rubric.late:
         told.append("The rule for late days is not that of the last run; was --assignment forgotten?")
+    if forgotten:
+        told.append("The last run measured networks too; pages and exports now leave them out. Was --full forgotten?")
     return told
 
 
-def _engine(rubric: Assignment, jobs: int | None, scheduler: str | None, isolation: Isolation) -> Engine:
+def _profile(rubric: Assignment, options: FullOptions | None, isolation: Isolation) -> Profile:
+    """The profile, with everything read that the full one measures by."""
+    from grader.full.standard import read_materials
+    from grader.gradebook.profile import QUICK, Profile
+
+    if options is None:
+        return QUICK
+    return Profile(read_materials(rubric, options, locations.pristine(), isolation.policy))
+
+
+def _engine(
+    rubric: Assignment, jobs: int | None, scheduler: str | None, isolation: Isolation, profile: Profile
+) -> Engine:
     from grader.gradebook.run import LocalEngine
 
     if scheduler is None:
-        return LocalEngine(rubric, jobs or os.cpu_count() or 1, isolation.policy)
+        return LocalEngine(rubric, jobs or os.cpu_count() or 1, isolation.policy, profile)
     if jobs is not None:
         raise GraderError("--jobs is for this machine; a cluster has as many judges as it has workers")
     try:
         from grader.gradebook.cluster import ClusterEngine
     except ModuleNotFoundError:
         raise GraderError("--scheduler needs Dask: install compression-lab-grader[cluster]") from None
-    return ClusterEngine(scheduler, rubric, isolation.policy)
+    return ClusterEngine(scheduler, rubric, isolation.policy, profile)
 
 
 @contextmanager

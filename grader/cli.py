@@ -20,6 +20,15 @@ import typer
 from grader import __version__, class_commands, locations, run_commands
 from grader.class_commands import GRADER_FAULT, AssignmentOption, load_rubric
 from grader.errors import GraderError, InternalError, StaleOutput, UnusableSubmission
+from grader.full_options import (
+    DataOption,
+    FullOption,
+    PretrainedOption,
+    RerunDeviceOption,
+    RerunMinutesOption,
+    RerunOption,
+    full_options,
+)
 
 if TYPE_CHECKING:
     from grader.grade import Grader
@@ -106,19 +115,12 @@ def check(
     watch: Annotated[bool, typer.Option("--watch", help="Grade again whenever a file is saved.")] = False,
     min_score: Annotated[float | None, typer.Option(help="Exit with 1 below this score, for CI.")] = None,
     show_hidden: Annotated[bool, typer.Option("--show-hidden", help="Show what hidden checks say.")] = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="Measure the checkpoints and reported accuracies on CIFAR-10 too (minutes).")
-    ] = False,
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where CIFAR-10 is, for --full; else CIFAR10_DIR, or the cache.")
-    ] = None,
-    pretrained: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The class's pre-trained ResNet-20, for --full.")
-    ] = None,
-    rerun: Annotated[
-        int, typer.Option(min=0, metavar="K", help="Run the submission's own training for K epochs, with --full.")
-    ] = 0,
-    rerun_minutes: Annotated[float, typer.Option(min=0.01, help="What each training of --rerun may take.")] = 60,
+    full: FullOption = False,
+    data: DataOption = None,
+    pretrained: PretrainedOption = None,
+    rerun: RerunOption = 0,
+    rerun_minutes: RerunMinutesOption = None,
+    rerun_device: RerunDeviceOption = None,
     assignment: AssignmentOption = None,
 ) -> None:
     """Grade one submission and explain every point that it did not get."""
@@ -128,14 +130,10 @@ def check(
         raise GraderError(f"--min-score is {min_score}, but must be a number of points")
     if not path.exists():
         raise UnusableSubmission(f"{path} does not exist: give a directory, a zip or a notebook")
-    given = {"--data": data, "--pretrained": pretrained, "--rerun": rerun}
-    if not full and (stray := [name for name, value in given.items() if value]):
-        raise GraderError(f"{stray[0]} is for the full profile: add --full")
+    options = full_options(full, data, pretrained, rerun, rerun_minutes, rerun_device)
     start_server()
-    from grader.full.standard import FullOptions
     from grader.grade import Grader
 
-    options = FullOptions(data, pretrained, rerun, rerun_minutes) if full else None
     with Grader(load_rubric(assignment), show_hidden=show_hidden, full=options) as grader:
         report = _grade(grader, path, part)
         _publish(report, json_file, html_file)

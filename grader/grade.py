@@ -20,8 +20,8 @@ from grader.diagnosis.hypotheses import Hypothesis, Mistake
 from grader.errors import CheckFailed, GraderError
 from grader.evaluator import Evaluator
 from grader.full.exam import Exam
-from grader.full.rerun import Rerun, rerun_limits, rerun_policy
-from grader.full.standard import FullOptions, empty_interview, load_standard
+from grader.full.rerun import Rerun, require_device, rerun_limits, rerun_policy
+from grader.full.standard import FullOptions, Materials, empty_interview, load_standard
 from grader.interview import Interview, InterviewFactory
 from grader.memory import Memory
 from grader.oracle import goldens_for
@@ -55,7 +55,8 @@ class Grader:
         method: start method of the workers; None for the platform's best.
         memory: answers that need not be asked again; ``grader verify`` has one.
         isolation: what the sandbox of the workers should consist of; None for everything that the machine offers.
-        full: where the full profile finds CIFAR-10 and the pre-trained network; None for the quick profile.
+        full: where the full profile finds CIFAR-10 and the pre-trained network, or both, read before; None for the
+            quick profile.
 
     Raises:
         GraderError: the full profile lacks one of them.
@@ -69,7 +70,7 @@ class Grader:
         method: str | None = None,
         memory: Memory | None = None,
         isolation: Policy | None = None,
-        full: FullOptions | None = None,
+        full: FullOptions | Materials | None = None,
     ) -> None:
         start_server()
         self._assignment = assignment
@@ -84,7 +85,10 @@ class Grader:
         )
         self._hidden_mistakes = self._live_mistakes() if show_hidden else None
         self._template = read_written((self._pristine / FILE).read_bytes())
-        self._isolation, self._full = isolation, full
+        self._isolation = isolation
+        self._full = full.options if isinstance(full, Materials) else full
+        if self._full is not None:
+            require_device(self._full, assignment.limits, self._pristine, isolation)
         self._standard = load_standard(assignment, full, self._pristine, isolation) if full else None
 
     def __enter__(self) -> Self:
@@ -133,8 +137,12 @@ class Grader:
             yield None
             return
         limits = rerun_limits(self._assignment.limits, self._full)
-        policy = rerun_policy(self._isolation)
-        trainer = partial(Interview, folder, limits, uses_accelerator, self._method, isolation=policy)
+
+        def trainer(device: str) -> Interview:
+            on_cpu = uses_accelerator and device == "cpu"
+            policy = rerun_policy(self._isolation, device)
+            return Interview(folder, limits, on_cpu, self._method, isolation=policy)
+
         rerun = Rerun(self._standard, self._full, trainer) if self._full.rerun else None
         with empty_interview(Interview, self._assignment, self._isolation) as interview:
             yield Exam(self._assignment, self._standard, submission.checkpoints, interview, written, rerun)

@@ -95,6 +95,7 @@ class Measurement(_Model):
         sparsity: the fraction of zeros of its prunable weights.
         similarity: the cosine of its non-zero weights and the pre-trained ones.
         digest: equal for equal weights, across submissions too; empty for what was not handed in.
+        untrained: whether its weights are those of the pre-trained network, at most pruned and quantized.
         sparsity_by_layer, levels_by_layer: fractions of zeros, and counts of different non-zero values.
     """
 
@@ -107,6 +108,7 @@ class Measurement(_Model):
     sparsity: float | None = None
     similarity: float | None = None
     digest: str = ""
+    untrained: bool = False
     sparsity_by_layer: dict[str, float] = {}
     levels_by_layer: dict[str, int] = {}
 

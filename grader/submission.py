@@ -55,14 +55,13 @@ def load_submission(path: Path, pristine: Path, *, full: bool = False) -> Submis
     takes the checkpoints too. Raises UnusableSubmission where nothing can be graded.
     """
     entries, notes = _entries(path)
-    checkpoints, told = collect(entries) if full else ((), [])
-    return _loaded(_name(path), path, entries, [*notes, *told], pristine, checkpoints)
+    return _loaded(_name(path), path, entries, notes, pristine, full)
 
 
-def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submission:
+def load_files(name: str, files: Mapping[str, Path], pristine: Path, *, full: bool = False) -> Submission:
     """The gradable content of files that were handed in one by one, by the names that the student gave them.
 
-    Raises UnusableSubmission where nothing can be graded.
+    ``full`` takes the checkpoints too. Raises UnusableSubmission where nothing can be graded.
     """
     entries: list[Entry] = []
     notes: list[str] = []
@@ -75,17 +74,12 @@ def load_files(name: str, files: Mapping[str, Path], pristine: Path) -> Submissi
             found, told = [file_entry(label, path)], []
         entries += found
         notes += told
-    return _loaded(name, Path(name), entries, notes, pristine)
+    return _loaded(name, Path(name), entries, notes, pristine, full)
 
 
-def _loaded(
-    name: str,
-    path: Path,
-    entries: list[Entry],
-    notes: list[str],
-    pristine: Path,
-    checkpoints: tuple[HandedIn, ...] = (),
-) -> Submission:
+def _loaded(name: str, path: Path, entries: list[Entry], notes: list[str], pristine: Path, full: bool) -> Submission:
+    checkpoints, told = collect(entries) if full else ((), [])
+    notes = [*notes, *told]
     templates = {name: _pristine_file(pristine, name) for name in (*EDITABLE, *PROVIDED)}
     files, others, changed = _take_files(entries, templates, notes)
     notebooks = sorted((e for e in entries if e.name.casefold().endswith(_NOTEBOOKS)), key=_order)

@@ -48,15 +48,16 @@ LAYERS = {
                   "interview", "locations", "memory", "oracle", "render", "report", "session", "submission", "verify",
                   "written"},
     "crew": {"errors", "worker"},
-    "gradebook": {"assignment", "crew", "entries", "errors", "files", "grade", "locations", "render", "report",
-                  "submission", "worker"},
+    "gradebook": {"assignment", "checkpoints", "crew", "entries", "errors", "files", "full", "grade", "locations",
+                  "render", "report", "submission", "worker"},
     "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
                "render", "report", "run_checks", "submission"},
-    "runs": {"assignment", "errors", "files", "locations", "submission", "written"},
-    "class_commands": {"assignment", "errors", "gradebook", "locations", "worker"},
+    "runs": {"assignment", "cases", "errors", "evaluator", "files", "grade", "locations", "submission", "written"},
+    "full_options": {"errors", "full"},
+    "class_commands": {"assignment", "errors", "full", "full_options", "gradebook", "locations", "worker"},
     "run_commands": {"class_commands", "errors", "locations", "runs"},
-    "cli": {"assignment", "authoring", "class_commands", "doctor", "errors", "full", "grade", "gradebook", "locations",
-            "render", "report", "run_commands", "submission", "verify", "watch", "worker"},
+    "cli": {"assignment", "authoring", "class_commands", "doctor", "errors", "full_options", "grade", "gradebook",
+            "locations", "render", "report", "run_commands", "submission", "verify", "watch", "worker"},
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from grader.checkpoints import EITHER, HandedIn
 from grader.errors import CheckFailed, InternalError
 from grader.full import measures
 from grader.full.reading import read_network
-from grader.full.rerun import Rerun
+from grader.full.rerun import Rerun, rerun_note
 from grader.full.standard import Standard
 from grader.interview import Interview
 from grader.notebook import listed
@@ -173,8 +173,9 @@ class Exam:
         return message
 
     def notes(self, parts: list[str]) -> list[str]:
-        """What a student should know of how the files were read."""
-        return [note for part in parts for network in self.usable(part) for note in network.notes]
+        """What a student should know of how the files were read, and how trainings were run again."""
+        told = [rerun_note(self._rerun.options), *self._rerun.notes] if self._rerun else []
+        return told + [note for part in parts for network in self.usable(part) for note in network.notes]
 
     # --- numbers
 
@@ -217,6 +218,7 @@ class Exam:
                 "sparsity": measures.sparsity(network.state),
                 "similarity": self.similarity(network),
                 "digest": measures.digest_of(network.state),
+                "untrained": measures.is_untrained(network.state, self.standard.pretrained),
                 "sparsity_by_layer": measures.sparsity_by_layer(network.state),
                 "levels_by_layer": measures.levels_by_layer(state) if bits else {},
             }

@@ -13,6 +13,7 @@ from grader.cases import Arrays
 
 __all__ = [
     "digest_of",
+    "is_untrained",
     "levels_by_layer",
     "prunable",
     "pruned_by_layer",
@@ -72,8 +73,21 @@ def digest_of(network: Mapping[str, Array]) -> str:
     """Names a network by its prunable weights: saved in another way, or under another name, it is the same."""
     digest = hashlib.sha256()
     for name, weight in sorted(prunable(network).items()):
-        digest.update(name.encode() + np.ascontiguousarray(weight, dtype="<f4").tobytes())
+        plain = np.ascontiguousarray(weight, dtype="<f4") + np.float32(0)  # a pruned weight may be -0
+        digest.update(name.encode() + plain.tobytes())
     return digest.hexdigest()
+
+
+def is_untrained(network: Mapping[str, Array], pretrained: Mapping[str, Array]) -> bool:
+    """Whether a network is what anybody gets from the pre-trained one by pruning, rounding and quantizing alone.
+
+    These keep the order of the non-zero weights of a layer; the first steps of a training do not.
+    """
+    for name, before in prunable(pretrained).items():
+        kept = network[name] != 0
+        if (np.diff(network[name][kept][np.argsort(before[kept], kind="stable")]) < 0).any():
+            return False
+    return True
 
 
 # --- Pruning

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grader.assignment import Limits
 from grader.cases import Arrays
-from grader.errors import CheckFailed, CheckTimedOut
+from grader.errors import CheckFailed, CheckTimedOut, GraderError
 from grader.full.reading import counters
 from grader.full.standard import FullOptions, Standard
 from grader.interview import Interview
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["Rerun", "counted", "rerun_limits", "rerun_policy"]
+__all__ = ["Rerun", "counted", "require_device", "rerun_limits", "rerun_note", "rerun_policy"]
 
 _MEMORY = 6 << 30
 """A training step on 256 images takes up to 3 GiB."""
 
 
-def rerun_policy(isolation: Policy | None) -> Policy:
-    """The sandbox for a training: the same, with more memory and time."""
-    return replace(isolation or Policy(), memory=_MEMORY, cpu_seconds=None)
+def rerun_policy(isolation: Policy | None, device: str = "cpu") -> Policy:
+    """The sandbox for a training: the same, with more memory and time, and with the first GPU that this process sees
+    where the device is ``cuda``.
+    """
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] if device == "cuda" else ""
+    return replace(isolation or Policy(), memory=_MEMORY, cpu_seconds=None, gpu=gpu)
 
 
 def rerun_limits(limits: Limits, options: FullOptions) -> Limits:
@@ -34,9 +39,36 @@ def rerun_limits(limits: Limits, options: FullOptions) -> Limits:
     return limits.model_copy(update={"probe_seconds": 60 * options.rerun_minutes, "submission_seconds": math.inf})
 
 
+def require_device(options: FullOptions, limits: Limits, pristine: Path, isolation: Policy | None) -> None:
+    """Refuse a GPU that a worker in its sandbox cannot compute on.
+
+    Raises:
+        GraderError: and why.
+    """
+    if not options.rerun or options.rerun_device == "cpu":
+        return
+    patient = limits.model_copy(update={"probe_seconds": 120})
+    with Interview(pristine, patient, isolation=rerun_policy(isolation, "cuda")) as interview:
+        try:
+            interview.ask("rerun.cuda", {}, {})
+        except CheckFailed as failure:
+            raise GraderError(
+                f"--rerun-device cuda: no GPU can be used here ({failure.message}): leave it out to train on the CPU"
+            ) from None
+
+
 def counted(epochs: int) -> str:
     """``1 epoch``, ``2 epochs``."""
     return f"{epochs} epoch" + ("" if epochs == 1 else "s")
+
+
+def rerun_note(options: FullOptions) -> str:
+    """How trainings were run again, for a report: one that ran out of time may not do so on other terms."""
+    where = {"cpu": "the CPU", "cuda": "a GPU"}[options.rerun_device]
+    return (
+        f"The training functions were run again for {counted(options.rerun)} on {where}, each for at most "
+        f"{options.rerun_minutes:g} minutes."
+    )
 
 
 @dataclass(frozen=True)
@@ -45,13 +77,15 @@ class Rerun:
 
     Args:
         standard: the training images and the pre-trained network.
-        options: how many epochs, and how long.
-        interview: opens a worker that holds the staged submission; a new one for each function.
+        options: how many epochs, how long, and where.
+        interview: opens a worker that holds the staged submission and may use a device; a new one for each function.
     """
 
     standard: Standard
     options: FullOptions
-    interview: Callable[[], AbstractContextManager[Interview]]
+    interview: Callable[[str], AbstractContextManager[Interview]]
+    notes: list[str] = field(default_factory=list)
+    """What did not train on the GPU."""
 
     @property
     def epochs(self) -> int:
@@ -61,16 +95,31 @@ class Rerun:
     def trained(self, probe: str, params: Mapping[str, Any], network: Arrays) -> Arrays:
         """The network that a function makes of ``network``.
 
+        What fails on a GPU is run on the CPU, where the assignment asks that it runs.
+
         Raises:
             CheckFailed: the student's code has no usable answer.
             CheckTimedOut: it has none before the deadline.
         """
+        if self.options.rerun_device == "cuda":
+            try:
+                return self._trained("cuda", probe, params, network)
+            except CheckTimedOut:
+                raise
+            except CheckFailed as failure:
+                function = probe.partition(".")[2]
+                self.notes.append(
+                    f"The re-run {function} failed on the GPU ({failure.message}) and was run on the CPU."
+                )
+        return self._trained("cpu", probe, params, network)
+
+    def _trained(self, device: str, probe: str, params: Mapping[str, Any], network: Arrays) -> Arrays:
         arrays = {f"net.{name}": array for name, array in network.items()}
-        with self.interview() as interview:
+        with self.interview(device) as interview:
             for part in self.standard.train.parts:
                 interview.ask("rerun.keep", {}, part)
             try:
-                _, answer = interview.ask(probe, {**params, "epochs": self.epochs}, arrays)
+                _, answer = interview.ask(probe, {**params, "epochs": self.epochs, "device": device}, arrays)
             except CheckTimedOut:
                 minutes = f"{self.options.rerun_minutes:g} minutes"
                 raise CheckTimedOut(f"your code did not finish {counted(self.epochs)} within {minutes}") from None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from grader import locations
-from grader.assignment import Assignment
+from grader.assignment import Assignment, Limits
 from grader.cases import Arrays, CaseSet
 from grader.errors import CheckFailed, GraderError, InternalError
 from grader.evaluator import Evaluator
@@ -23,7 +24,7 @@ from grader.interview import Interview, InterviewFactory
 from grader.notebook import listed
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["FullOptions", "Images", "Standard", "empty_interview", "load_standard"]
+__all__ = ["FullOptions", "Images", "Materials", "Standard", "empty_interview", "load_standard", "read_materials"]
 
 _CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 _LARGEST = 64 * 2**20
@@ -34,13 +35,14 @@ class FullOptions:
     """Where CIFAR-10 is (None: ``$CIFAR10_DIR`` or the user cache), and the pre-trained network (None: our own).
 
     ``rerun`` is how many epochs the student's own training functions run; 0 for not at all. ``rerun_minutes`` is what
-    each of them may take.
+    each of them may take, ``rerun_device`` where they train.
     """
 
     data: Path | None = None
     pretrained: Path | None = None
     rerun: int = 0
     rerun_minutes: float = 60
+    rerun_device: Literal["cpu", "cuda"] = "cpu"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,27 @@ class Images:
     """Images uint8 (N, 3, 32, 32) and labels (N,) in parts that fit into a message."""
 
     parts: tuple[Arrays, ...]
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What a full grading measures by, read and checked: plain data, which may cross to another process.
+
+    Args:
+        options: where they are from, and how trainings are run again.
+        name: what reports call the file of the pre-trained network.
+        digest: of everything that results depend on: images, labels, network, epochs of a re-run.
+        pretrained: every tensor of the network.
+        test: the test images.
+        train: the training images; none where no training is run again.
+    """
+
+    options: FullOptions
+    name: str
+    digest: str
+    pretrained: Arrays = field(compare=False, repr=False)
+    test: Images = field(compare=False, repr=False)
+    train: Images = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -79,20 +102,18 @@ def empty_interview(make: InterviewFactory, assignment: Assignment, isolation: P
         yield interview
 
 
-def load_standard(
+def read_materials(
     assignment: Assignment, options: FullOptions, pristine: Path, isolation: Policy | None = None
-) -> Standard:
-    """Read the pre-trained network and the test images.
+) -> Materials:
+    """Read the pre-trained network and the images.
 
     Raises:
         GraderError: one of them is not there, or is something else.
     """
     path = options.pretrained or locations.pretrained()
     content = _content(path)
-    seconds = assignment.full.evaluation_seconds
-    patient = assignment.limits.model_copy(update={"probe_seconds": seconds, "submission_seconds": math.inf})
     # A worker without student code reads the user's files, and torch stays out of this process.
-    with Interview(pristine, patient, isolation=Policy.none()) as trusted:
+    with Interview(pristine, _patient(assignment), isolation=Policy.none()) as trusted:
         _, model = _asked(trusted, "cifar.model", {"net": {}})
         test = _image_set(trusted, "test", options.data)
         train = _image_set(trusted, "train", options.data) if options.rerun else Images(())
@@ -101,11 +122,38 @@ def load_standard(
             pretrained = read_network(interview, path.name, content, model).state
         except CheckFailed as failure:
             raise GraderError(f"the pre-trained network cannot be used: {failure.message}") from None
-    network = {f"net.{name}": array for name, array in pretrained.items()}
-    images, labels = (np.concatenate([part[name] for part in test.parts]) for name in ("images", "labels"))
+    digest = _digest(options.rerun, pretrained, *test.parts, *train.parts)
+    return Materials(options, path.name, digest, pretrained, test, train)
+
+
+def _patient(assignment: Assignment) -> Limits:
+    """The limits of workers that hold no student's code."""
+    seconds = assignment.full.evaluation_seconds
+    return assignment.limits.model_copy(update={"probe_seconds": seconds, "submission_seconds": math.inf})
+
+
+def _digest(epochs: int, *groups: Arrays) -> str:
+    digest = hashlib.sha256(f"{epochs} epochs".encode())
+    for arrays in groups:
+        for name, array in sorted(arrays.items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def load_standard(
+    assignment: Assignment, full: FullOptions | Materials, pristine: Path, isolation: Policy | None = None
+) -> Standard:
+    """What networks are held against, from materials that are read first where they are only named.
+
+    Raises:
+        GraderError: one of them is not there, or is something else.
+    """
+    materials = full if isinstance(full, Materials) else read_materials(assignment, full, pristine, isolation)
+    network = {f"net.{name}": array for name, array in materials.pretrained.items()}
+    images, labels = (np.concatenate([part[name] for part in materials.test.parts]) for name in ("images", "labels"))
     shared = {"test.images": images, "test.labels": labels, **network}
-    evaluator = Evaluator(pristine, patient, CaseSet({}, shared), isolation=isolation)
-    return Standard(pretrained, path.name, len(images), evaluator, train)
+    evaluator = Evaluator(pristine, _patient(assignment), CaseSet({}, shared), isolation=isolation)
+    return Standard(materials.pretrained, materials.name, len(images), evaluator, materials.train)
 
 
 def _content(path: Path) -> bytes:

@@ -12,7 +12,8 @@ from filelock import FileLock, Timeout
 from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.gradebook.intake import STORE, Intake, take_in
-from grader.gradebook.keys import Keys, keys_of
+from grader.gradebook.keys import Keys
+from grader.gradebook.profile import QUICK, Profile
 from grader.gradebook.roster import Roster
 from grader.gradebook.run import Engine, Job, Watch, grade_jobs
 from grader.gradebook.store import Store
@@ -69,6 +70,7 @@ def grade_class(
     watch: Watch,
     roster: Roster | None = None,
     apart: Path | None = None,
+    profile: Profile = QUICK,
 ) -> Batch:
     """Grade every submission of a folder that has no result yet, by the rubric, checks and reference of now.
 
@@ -80,13 +82,16 @@ def grade_class(
         watch: who is told of progress.
         roster: the students.
         apart: what in the folder is no submission, namely the output.
+        profile: quick or full, as of the engine.
 
     Raises:
         GraderError: the folder holds no submission, or the store cannot be written.
     """
-    keys = keys_of(assignment)
+    keys = profile.keys(assignment)
     intake = take_in(folder, roster, apart)
     run = store.begin(folder, assignment, keys, intake)
+    if profile.is_rerun:
+        store.reopen(keys, lambda report: profile.is_outdated(report, assignment))
     jobs = _jobs(intake)
     known = store.graded(keys)
     waiting = [job for job in jobs if job.digest not in known]

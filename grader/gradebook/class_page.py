@@ -116,6 +116,10 @@ def class_page(
         "faults": [_of_row(row) for row in rows if row.status is Status.FAULT],
         "unusable": [_of_row(row) for row in rows if row.status is Status.UNUSABLE],
         "unclaimed": unclaimed,
+        "equal_networks": [
+            [_person(one.student, f"{one.file} ({one.part})") for one in holders]
+            for holders in statistics.networks.groups().values()
+        ],
         "spreads": list(_spreads(statistics)),
         "parts": statistics.parts(),
         "hardest": statistics.hardest(),

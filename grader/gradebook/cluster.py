@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -15,8 +17,10 @@ from distributed.scheduler import KilledWorker
 from grader.assignment import Assignment
 from grader.crew import Lost
 from grader.errors import GraderError, UnusableSubmission
+from grader.full.standard import Materials
 from grader.grade import Grader
 from grader.gradebook.grades import Status
+from grader.gradebook.profile import QUICK, Profile
 from grader.gradebook.run import Job, fault, grade_submission, require_sandbox
 from grader.gradebook.store import Result
 from grader.submission import Submission
@@ -24,28 +28,37 @@ from grader.worker.sandbox.policy import Policy
 
 __all__ = ["ClusterEngine"]
 
-_TICK = 0.5
 _CONNECT_SECONDS = 20
+_TICK = 0.5
+_GPU: Mapping[str, float] = {"GPU": 1}
+"""What a worker declares (``dask worker --resources GPU=1``), and a submission takes, that trains on a GPU."""
+_AHEAD = 4
+"""Submissions on the cluster for each of its workers."""
 
 
 class ClusterEngine:
     """Judges on a cluster that is already there.
 
     A submission whose worker is lost goes to another one, as often as the cluster's ``allowed-failures`` says; only
-    what a student handed in crosses, so that workers need no common file system, but the same version of this project.
+    what a student handed in crosses, and once what the full profile measures by, so that workers need no common file
+    system, but the same version of this project.
 
     Args:
         address: of the scheduler, such as ``tcp://10.0.0.1:8786``.
         assignment: the rubric.
         isolation: None for the whole sandbox, which every worker must then offer.
+        profile: quick or full.
 
     Raises:
         GraderError: nobody answers there.
     """
 
-    def __init__(self, address: str, assignment: Assignment, isolation: Policy | None = None) -> None:
+    def __init__(
+        self, address: str, assignment: Assignment, isolation: Policy | None = None, profile: Profile = QUICK
+    ) -> None:
         self._assignment = assignment
         self._isolation = isolation
+        self._profile = profile
         self._waiting: dict[Any, Job] = {}
         try:
             self._client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
@@ -64,23 +77,64 @@ class ClusterEngine:
         return []
 
     def grade(self, jobs: Sequence[Job]) -> Iterator[Result | None]:
-        """A result for each job, as it ends; what cannot be read is not sent."""
+        """A result for each job, as it ends; what cannot be read is not sent.
+
+        Raises:
+            GraderError: the cluster has no worker to which the full profile's images could go, or none with a GPU that
+                a re-run asks for.
+        """
         rubric = self._assignment.model_dump_json()
-        sent: list[Future[Any]] = []
-        for job in jobs:
-            try:
-                submission = job.load()
-            except UnusableSubmission as error:
-                yield Result(job.digest, Status.UNUSABLE, 0.0, str(error))
-                continue
-            future = self._client.submit(_grade, rubric, self._isolation, job.digest, submission, pure=False)
-            self._waiting[future] = job
-            sent.append(future)
-        ended = as_completed(sent, loop=self._client.loop, raise_errors=False) if sent else None
-        for batch in ended.batches() if ended else ():
-            for future in batch:
+        self._require_gpu()
+        materials = self._sent_materials()
+        resources = _GPU if self._profile.needs_gpu else None
+        waiting = deque(jobs)
+        ended = as_completed(loop=self._client.loop, raise_errors=False)
+        while waiting or self._waiting:
+            while waiting and len(self._waiting) < self._room():
+                job = waiting.popleft()
+                try:
+                    submission = job.load(full=self._profile.is_full)
+                except UnusableSubmission as error:
+                    yield Result(job.digest, Status.UNUSABLE, 0.0, str(error))
+                    continue
+                arguments = (rubric, self._isolation, materials, job.digest, submission)
+                future = self._client.submit(_grade, *arguments, pure=False, resources=resources)
+                self._waiting[future] = job
+                ended.add(future)
+            done = ended.next_batch(block=False)
+            for future in done:
                 yield _result(self._waiting.pop(future), future)
+            if not done:
+                self._require_gpu()
+                time.sleep(_TICK)
             yield None
+
+    def _room(self) -> int:
+        """How many submissions may be on the cluster at once: with their networks, all of a class fill its memory."""
+        return _AHEAD * max(len(self._client.nthreads()), 1)
+
+    def _require_gpu(self) -> None:
+        """Dask waits for ever for a worker that declares what a task needs."""
+        if self._profile.needs_gpu and not self._gpus():
+            raise GraderError(
+                "no worker of the cluster declares a GPU: start some with `dask worker --resources GPU=1`, or leave "
+                "--rerun-device out"
+            )
+
+    def _gpus(self) -> float:
+        """How many GPUs the workers declare together."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return float(sum(worker["resources"].get("GPU", 0) for worker in workers))
+
+    def _sent_materials(self) -> Future[Any] | None:
+        """What the full profile measures by, on every worker; it crosses once, and not with every submission."""
+        if self._profile.materials is None:
+            return None
+        try:
+            sent: Future[Any] = self._client.scatter(self._profile.materials, broadcast=True, hash=False)
+        except TimeoutError:
+            raise GraderError("the cluster has no worker yet: start some, and run this again") from None
+        return sent
 
 
 def _result(job: Job, future: Future[Any]) -> Result:
@@ -100,19 +154,21 @@ _one_at_a_time = threading.Lock()
 
 
 @cache
-def _grader(rubric: str, isolation: Policy | None) -> Grader:
+def _grader(rubric: str, isolation: Policy | None, materials: Materials | None) -> Grader:
     """The grader of this worker process; it is warm from the second submission on."""
     # Dask's nanny marks its workers as daemons, which multiprocessing forbids to have children, as a grader must.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    grader = Grader(Assignment.model_validate_json(rubric), isolation=isolation)
+    grader = Grader(Assignment.model_validate_json(rubric), isolation=isolation, full=materials)
     require_sandbox(grader, isolation)
     return grader
 
 
-def _grade(rubric: str, isolation: Policy | None, digest: str, submission: Submission) -> Result | Lost:
+def _grade(
+    rubric: str, isolation: Policy | None, materials: Materials | None, digest: str, submission: Submission
+) -> Result | Lost:
     """What a worker does with a submission; one after another, however many threads it has."""
     with _one_at_a_time:
         try:
-            return grade_submission(_grader(rubric, isolation), digest, lambda: submission)
+            return grade_submission(_grader(rubric, isolation, materials), digest, lambda: submission)
         except Exception as error:
             return Lost(error if isinstance(error, GraderError) else GraderError(f"{type(error).__name__}: {error}"))

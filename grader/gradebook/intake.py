@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from grader.checkpoints import SUFFIXES
 from grader.entries import directory_entries, display_path
 from grader.errors import GraderError, UnusableSubmission
 from grader.gradebook.grades import HandIn, Student, Unclaimed
@@ -26,7 +27,9 @@ STORE = "gradebook.sqlite"
 
 _METADATA = "submission_metadata.yml"
 _JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini", "__pycache__"})
-_KINDS = (".zip", ".ipynb", ".py", ".toml", ".md")
+_PIECES = (".py", ".toml", ".md", *SUFFIXES)
+"""Files that can be part of a submission."""
+_KINDS = (".zip", ".ipynb", *_PIECES)
 """Files that can be, or be part of, a submission."""
 
 _CANVAS = re.compile(r"(?P<who>[^_]+)_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)", re.IGNORECASE)
@@ -257,7 +260,7 @@ def _by_names(items: Sequence[Path]) -> _Finds:
             from_site.setdefault(("canvas", match["user"]), []).append((match, path))
         elif match := _MOODLE.fullmatch(path.name):
             from_site.setdefault(("moodle", match["user"]), []).append((match, path))
-        elif path.suffix.casefold() in (".py", ".toml", ".md"):
+        elif path.suffix.casefold() in _PIECES:
             finds.leave(
                 _shown(path), "a loose file that no course site named: put each student's files into one folder"
             )

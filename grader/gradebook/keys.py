@@ -19,6 +19,7 @@ _NO_MATTER = frozenset(
         "class_commands.py",
         "cli.py",
         "doctor.py",
+        "full_options.py",
         "gradebook",
         "render",
         "run_commands.py",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from grader.files import write_atomically
+from grader.gradebook.equal_networks import write_equal_networks
 from grader.gradebook.exports import EXPORTERS
 from grader.gradebook.grades import total_of
 from grader.gradebook.keys import digest_of
@@ -28,6 +29,7 @@ FILES: Mapping[str, str] = {
 """Where each export lies in the output folder, by its name."""
 
 _MARK = ".published.json"
+_EQUAL_NETWORKS = "equal_networks.csv"
 
 
 def publish(book: Book, out: Path) -> Statistics:
@@ -43,6 +45,7 @@ def publish(book: Book, out: Path) -> Statistics:
     statistics = write_pages(book.with_curves(), out / PAGES)
     for name, path in FILES.items():
         EXPORTERS[name](book, out / path)
+    write_equal_networks(statistics.networks, out / _EQUAL_NETWORKS)
     write_atomically(out / _MARK, [json.dumps(wanted).encode()])
     return statistics
 

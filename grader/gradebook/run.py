@@ -19,6 +19,7 @@ from grader.errors import GraderError, UnusableSubmission
 from grader.grade import Grader
 from grader.gradebook.grades import Status
 from grader.gradebook.packing import pack
+from grader.gradebook.profile import QUICK, Profile
 from grader.gradebook.store import Result
 from grader.submission import Submission, load_files, load_submission
 from grader.worker.sandbox.policy import Policy
@@ -36,8 +37,6 @@ __all__ = [
 ]
 
 _TICK = 0.5
-_MARGIN = 180.0
-"""Seconds beyond what a submission may take: reading it, measuring accuracies, starting a judge."""
 _OBJECTS_OF_A_SUBMISSION = 500_000
 """More than grading one makes and holds on to; a hostile one is collected on the way."""
 
@@ -54,8 +53,8 @@ class Job:
         """What the summary calls it."""
         return min(path.name for path in self.files.values())
 
-    def load(self) -> Submission:
-        """Its gradable content; nothing in it says where the class lies.
+    def load(self, *, full: bool = False) -> Submission:
+        """Its gradable content, with checkpoints if ``full``; nothing in it says where the class lies.
 
         Raises:
             UnusableSubmission: there is none.
@@ -63,8 +62,8 @@ class Job:
         paths = list(self.files.values())
         try:
             if len(paths) == 1 and list(self.files) == [paths[0].name]:
-                return load_submission(paths[0], locations.pristine())
-            return load_files(self.name, self.files, locations.pristine())
+                return load_submission(paths[0], locations.pristine(), full=full)
+            return load_files(self.name, self.files, locations.pristine(), full=full)
         except UnusableSubmission as error:
             told = str(error).replace(str(paths[0]), "the submission").replace(self.name, "the submission")
             raise UnusableSubmission(told[:1].upper() + told[1:]) from None
@@ -106,11 +105,14 @@ class LocalEngine:
         assignment: the rubric.
         jobs: how many judges.
         isolation: None for the whole sandbox, without whose essential layers nothing is graded.
+        profile: quick or full.
     """
 
-    def __init__(self, assignment: Assignment, jobs: int, isolation: Policy | None = None) -> None:
-        seconds = assignment.limits.submission_seconds + _MARGIN
-        self._crew: Crew[Job, Result] = Crew(functools.partial(judge, assignment, isolation), jobs, seconds)
+    def __init__(
+        self, assignment: Assignment, jobs: int, isolation: Policy | None = None, profile: Profile = QUICK
+    ) -> None:
+        start = functools.partial(judge, assignment, isolation, profile)
+        self._crew: Crew[Job, Result] = Crew(start, jobs, profile.seconds(assignment))
 
     def __enter__(self) -> Self:
         return self
@@ -133,18 +135,18 @@ class LocalEngine:
 
 
 @contextmanager
-def judge(assignment: Assignment, isolation: Policy | None) -> Iterator[Callable[[Job], Result]]:
+def judge(assignment: Assignment, isolation: Policy | None, profile: Profile) -> Iterator[Callable[[Job], Result]]:
     """What a judge's process does with a job.
 
     Raises:
         GraderError: an essential layer of the sandbox is missing, and nobody said that this is all right.
     """
-    with Grader(assignment, isolation=isolation) as grader:
+    with Grader(assignment, isolation=isolation, full=profile.materials) as grader:
         require_sandbox(grader, isolation)
 
         def grade(job: Job) -> Result:
             try:
-                return grade_submission(grader, job.digest, job.load)
+                return grade_submission(grader, job.digest, functools.partial(job.load, full=grader.is_full))
             finally:
                 gc.collect()
 

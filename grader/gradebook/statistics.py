@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from grader.assignment import Assignment
+from grader.gradebook.equal_networks import EqualNetworks
 from grader.gradebook.figures import CheckFigures, DiagnosisFigures, Group, PartFigures, Spread, spread_of
 from grader.gradebook.grades import Grade, Status, Student, Total
 from grader.render.view import counted
@@ -93,6 +94,7 @@ class Statistics:
         self.waiting = Group()
         """Students with written answers that nobody has graded yet; what is said are the parts."""
         self.waiting_answers = 0
+        self.networks = EqualNetworks()
         self._totals = array("d")
         self._automatic = array("d")
         self._seconds = array("d")
@@ -104,6 +106,7 @@ class Statistics:
     def add(self, grade: Grade, total: Total) -> None:
         """Count one more student."""
         self.counts[grade.status] += 1
+        self.networks.add(grade)
         if grade.status is Status.FAULT:
             self.faults.add(grade.student, reason_of(grade))
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from grader.gradebook.grades import Grade, HandIn, ManualScore, Status, Student,
 from grader.gradebook.intake import Found, Intake
 from grader.gradebook.keys import Keys
 from grader.gradebook.packing import Packed, unpack
+from grader.report import Report
 
 __all__ = ["Book", "Result", "Store"]
 
@@ -135,6 +136,17 @@ class Store:
         with self._reading() as connection:
             return set(connection.scalars(wanted))
 
+    def reopen(self, keys: Keys, outdated: Callable[[Report], bool]) -> None:
+        """Call graded results faults of the grader, if their report is ``outdated``: they are to be made again."""
+        results = tables.results.c
+        wanted = select(results.id, results.report).where(_with(keys), results.status == Status.GRADED)
+        with self._writing() as connection:
+            rows = connection.execute(wanted).all()
+            again = [row.id for row in rows if outdated(unpack(row.report))]
+            told = {"status": Status.FAULT.value, "message": "to be graded again"}
+            for number in again:
+                connection.execute(update(tables.results).where(results.id == number).values(told))
+
     def save(self, keys: Keys, result: Result) -> None:
         """Keep a result; of two for the same submission the first counts, unless it is a fault of the grader."""
         row = {
@@ -187,6 +199,16 @@ class Store:
         with self._reading() as connection:
             told = connection.scalar(select(tables.runs.c.assignment).order_by(tables.runs.c.id.desc()).limit(1))
         return Assignment.model_validate_json(told) if told else None
+
+    def last_is_full(self) -> bool:
+        """Whether the last run graded by the full profile, as far as it has a report."""
+        keys = self.last_keys()
+        if keys is None:
+            return False
+        wanted = select(tables.results.c.report).where(_with(keys), tables.results.c.report.is_not(None)).limit(1)
+        with self._reading() as connection:
+            told = connection.scalar(wanted)
+        return told is not None and unpack(told).profile == "full"
 
     def left_out(self) -> int:
         """How many students of earlier runs the last one did not see; they are in the store, and in no gradebook."""

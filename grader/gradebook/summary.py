@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from grader.gradebook.equal_networks import EqualNetworks
 from grader.gradebook.figures import Bin, CheckFigures, Group
 from grader.gradebook.grades import Status, Student, Unclaimed
 from grader.gradebook.statistics import Statistics
@@ -18,6 +19,7 @@ __all__ = ["print_class"]
 _HARDEST = 5
 _MISTAKES = 3
 _UNCLAIMED = 10
+_EQUAL_NETWORKS = 5
 _WIDEST_BAR = 40
 _NAME_ROOM = 36
 _REASON_ROOM = 200
@@ -36,6 +38,7 @@ def print_class(statistics: Statistics, unclaimed: Sequence[Unclaimed], console:
     _print_group("Faults of the grader: never a zero, to be graded again", statistics.faults, "bold red", pen)
     _print_group("Could not be graded", statistics.unusable, "bold yellow", pen)
     _print_unclaimed(unclaimed, pen)
+    _print_equal_networks(statistics.networks, pen)
     _print_counts(statistics, pen)
     _print_totals(statistics, pen)
     _print_checks(statistics.hardest()[:_HARDEST], pen)
@@ -54,6 +57,17 @@ def _print_unclaimed(unclaimed: Sequence[Unclaimed], pen: Pen) -> None:
     if unclaimed:
         pen.heading(f"Worth a look in the folder ({len(unclaimed)})", "bold yellow")
         _print_pairs([(item.path, item.reason) for item in unclaimed[:_UNCLAIMED]], len(unclaimed), pen)
+
+
+def _print_equal_networks(networks: EqualNetworks, pen: Pen) -> None:
+    groups = list(networks.groups().values())
+    if groups:
+        pen.heading(f"Equal networks of different students ({len(groups)}): no points depend on it", "bold yellow")
+    for holders in groups[:_EQUAL_NETWORKS]:
+        told = "; ".join(f"{_name(one.student)}: {one.file} ({one.part})" for one in holders)
+        pen.print(pen.shortened(told, _REASON_ROOM), indent=2)
+    if len(groups) > _EQUAL_NETWORKS:
+        pen.line(f"and {len(groups) - _EQUAL_NETWORKS} more, all in equal_networks.csv", "dim", indent=2)
 
 
 def _print_pairs(pairs: Sequence[tuple[str, str]], count: int, pen: Pen) -> None:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from grader.probes.networks import build, load, state_arrays, state_dict
 from grader.probes.plain import Array, Params, Reply, require_kind
-from grader.worker.student import Student
+from grader.worker.student import ProbeFailed, Student
 
-__all__ = ["finetune", "iterative_prune", "keep", "quantize"]
+__all__ = ["cuda", "finetune", "iterative_prune", "keep", "quantize"]
 
 _BATCH = 256
 _LR, _MOMENTUM, _DECAY = 0.002, 0.875, 1e-4
@@ -32,18 +32,27 @@ def keep(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply
     return {}, {}
 
 
-def _loader(student: Student) -> Any:
+def cuda(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
+    """The name of the GPU, after a first computation on it."""
+    try:
+        torch.ones(1, device="cuda").sum().item()
+        return {"name": torch.cuda.get_device_name()}, {}
+    except Exception as error:
+        raise ProbeFailed("raised", str(error).splitlines()[0].partition(". ")[0]) from None
+
+
+def _loader(student: Student, device: str) -> Any:
     """The batches of the assignment: in random order, flipped and cropped at random, normalised."""
     images, labels = (
-        torch.from_numpy(np.concatenate([part[name] for part in _parts])) for name in ("images", "labels")
+        torch.from_numpy(np.concatenate([part[name] for part in _parts])).to(device) for name in ("images", "labels")
     )
     image_set = student.attribute("train_util", "ImageSet")(images, labels, ())
     torch.backends.mkldnn.set_flags(True)  # type: ignore[no-untyped-call]  # quicker than torch's own kernels on a network of this size
     return student.attribute("train_util", "Loader")(image_set, _BATCH, shuffle=True, augment=True)
 
 
-def _network(student: Student, arrays: Mapping[str, Array]) -> nn.Module:
-    return load(build(student, {"net": {}}), arrays)
+def _network(student: Student, arrays: Mapping[str, Array], device: str) -> nn.Module:
+    return load(build(student, {"net": {}}), arrays).to(device)
 
 
 def _optimizer(net: nn.Module) -> torch.optim.SGD:
@@ -53,7 +62,7 @@ def _optimizer(net: nn.Module) -> torch.optim.SGD:
 def finetune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``finetune_after_prune`` once for every epoch."""
     function = student.attribute("lab2_pruning", "finetune_after_prune")
-    net, loader = _network(student, arrays), _loader(student)
+    net, loader = _network(student, arrays, params["device"]), _loader(student, params["device"])
     optimizer = _optimizer(net)
     for _ in range(params["epochs"]):
         student.call(function, net, loader, F.cross_entropy, optimizer, prune=True)
@@ -63,7 +72,7 @@ def finetune(student: Student, params: Params, arrays: Mapping[str, Array]) -> R
 def iterative_prune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``iterative_prune``; its ramp takes the first half of the epochs."""
     function = student.attribute("lab2_pruning", "iterative_prune")
-    net, loader = _network(student, arrays), _loader(student)
+    net, loader = _network(student, arrays, params["device"]), _loader(student, params["device"])
     optimizer = _optimizer(net)
     options = {"epochs": params["epochs"], "target": params["target"], "ramp_epochs": max(params["epochs"] // 2, 1)}
     student.call(function, net, loader, F.cross_entropy, optimizer, **options)
@@ -73,12 +82,13 @@ def iterative_prune(student: Student, params: Params, arrays: Mapping[str, Array
 def quantize(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``finetune_quantized`` for a number of bits; the float weights that come back."""
     function = student.attribute("lab3_quantization", "finetune_quantized")
-    loader = _loader(student)
-    checkpoint: dict[str, Tensor] = state_dict(arrays)
+    device = params["device"]
+    loader = _loader(student, device)
+    checkpoint: dict[str, Tensor] = {name: tensor.to(device) for name, tensor in state_dict(arrays).items()}
     recipe = {"lr": _LR, "momentum": _MOMENTUM, "reg": _DECAY}
 
     def make_net(num_bits: int) -> nn.Module:
-        return build(student, {"net": {}}, int(num_bits))
+        return build(student, {"net": {}}, int(num_bits)).to(device)
 
     net = student.call(function, make_net, checkpoint, params["bits"], loader, epochs=params["epochs"], **recipe)
     require_kind(net, nn.Module, "the result of `finetune_quantized`")

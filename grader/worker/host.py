@@ -105,6 +105,23 @@ def _bare_environment() -> Iterator[None]:
 
 
 @contextmanager
+def _granted(gpu: str) -> Iterator[None]:
+    """A new process finds its GPU, if any, in its environment; it may have no second thread when it is confined."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    granted = {"CUDA_VISIBLE_DEVICES": gpu, **dict.fromkeys(threads, "1")} if gpu else {}
+    before = {name: os.environ.get(name) for name in granted}
+    os.environ.update(granted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def _safe_path() -> Iterator[None]:
     path, safe = sys.path[:], os.environ.get("PYTHONSAFEPATH")
     sys.path[:] = [entry for entry in path if entry]
@@ -125,7 +142,7 @@ class Worker:
     Args:
         staged: the directory of the staged submission.
         uses_accelerator: whether its code mentions a GPU.
-        method: the start method of multiprocessing; None chooses the platform's best.
+        method: the start method of multiprocessing; None chooses the platform's best, and a GPU needs ``spawn``.
         limits: the largest answer accepted.
         isolation: what the sandbox should consist of, and what it allows.
     """
@@ -145,8 +162,8 @@ class Worker:
         self._watchdog: Watchdog | None = None
         self._scratch = _private_copy(staged)
         self._socket, theirs = socket.socketpair()
-        with theirs, _clean_start():
-            self._process = _context(method or start_method()).Process(  # type: ignore[attr-defined]
+        with theirs, _clean_start(), _granted(self._policy.gpu):
+            self._process = _context("spawn" if self._policy.gpu else method or start_method()).Process(  # type: ignore[attr-defined]
                 target=serve, args=(theirs, str(self._scratch), uses_accelerator, self._policy), daemon=True
             )
             self._process.start()

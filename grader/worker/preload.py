@@ -10,14 +10,10 @@ import gc
 import os
 
 # One thread: a pool of threads does not survive a fork, and results must not depend on the number of cores.
-# No GPU: a hard-coded device runs on the CPU, and a CUDA context does not survive a fork either.
-os.environ.update(
-    OMP_NUM_THREADS="1",
-    OPENBLAS_NUM_THREADS="1",
-    MKL_NUM_THREADS="1",
-    CUDA_VISIBLE_DEVICES="",
-    MPLBACKEND="Agg",
-)
+# No GPU, unless this process was spawned with one: a hard-coded device runs on the CPU, and a CUDA context does not
+# survive a fork either.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", MPLBACKEND="Agg")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import matplotlib.pyplot as plt
 import torch
@@ -65,7 +61,8 @@ def _warm_matplotlib() -> None:
     plt.close(figure)
 
 
-_warm_torch()
+if not os.environ["CUDA_VISIBLE_DEVICES"]:  # else the first backward pass opens CUDA, which waits for the sandbox
+    _warm_torch()
 _warm_matplotlib()
 libraries()
 # What is loaded stays: a fork need neither search it for garbage nor copy its pages to do so.

@@ -10,11 +10,11 @@ from lab2_pruning import global_prune_by_percentage, prune_by_percentage
 from resnet20 import ResNetCIFAR
 
 from grader.full import measures
-from grader.full.copies import shared_networks
-from grader.report import Measurement, Report
 from tests.full.conftest import State, plain, random_network
 
 NETWORK = plain(random_network(1))
+PRUNED = measures.pruned_by_layer(NETWORK, 70)
+LAYER = "body_op.0.conv1.0.conv.weight"
 
 
 def pruned_by_the_reference(percent: float, *, one_threshold: bool) -> State:
@@ -88,11 +88,30 @@ def test_a_digest_follows_the_weights_and_nothing_else() -> None:
     assert measures.digest_of({**NETWORK, name: NETWORK[name] * np.float32(1.001)}) != first
 
 
-def test_equal_networks_of_a_class_are_listed() -> None:
-    def report(name: str, **digests: str) -> Report:
-        rows = [Measurement(part=p, network="a.pt", accuracy=90, drop=1, digest=d) for p, d in digests.items()]
-        return Report(submission=name, profile="full", score=0, max_score=0, parts=(), measurements=tuple(rows))
+def test_a_zero_has_no_sign_in_a_digest() -> None:
+    negative = {name: np.where(weight == 0, np.float32(-0.0), weight) for name, weight in PRUNED.items()}
+    assert np.signbit(negative[LAYER][negative[LAYER] == 0]).all()
+    assert measures.digest_of(negative) == measures.digest_of(PRUNED) != measures.digest_of(NETWORK)
 
-    reports = [report("ann", p2c="x", p2d="y"), report("ben", p2c="z", p2d=""), report("cy", p2e="x", p2d="")]
-    assert shared_networks(reports) == [("ann: p2c", "cy: p2e")]
-    assert shared_networks([report("ann", p2c="x", p2d="x")]) == []
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        NETWORK,
+        PRUNED,
+        measures.pruned_globally(NETWORK, 50),
+        measures.quantized(NETWORK, 2),
+        measures.quantized(PRUNED, 4),
+        {name: weight.astype(np.float16).astype(np.float32) for name, weight in NETWORK.items()},
+    ],
+)
+def test_what_pruning_and_quantizing_make_is_untrained(network: dict[str, np.ndarray]) -> None:
+    assert measures.is_untrained(network, NETWORK)
+
+
+def test_a_few_steps_of_training_are_noticed() -> None:
+    noise = np.random.default_rng(0).normal(size=NETWORK[LAYER].shape).astype(np.float32)
+    trained = {**NETWORK, LAYER: NETWORK[LAYER] + np.float32(1e-3) * noise}
+    for network in (trained, measures.pruned_by_layer(trained, 70), measures.quantized(trained, 4)):
+        assert not measures.is_untrained(network, NETWORK)
+    assert not measures.is_untrained(plain(random_network(2)), NETWORK)

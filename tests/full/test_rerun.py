@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from grader import grade
 from grader.assignment import Assignment
+from grader.errors import GraderError
 from grader.full import standard as standards
+from grader.full.rerun import rerun_policy
 from grader.full.standard import FullOptions
 from grader.grade import Grader
+from grader.interview import Interview
 from grader.report import CheckReport, Outcome, Report
 from grader.submission import Submission
+from grader.worker.sandbox import places
 from tests.conftest import checks_of
 
 RERUNS = {"2c": "rerun_of_finetuning", "2d": "rerun_of_iterative_pruning", "3c": "rerun_of_quantized_training"}
@@ -116,3 +125,79 @@ def test_without_rerun_nothing_is_run_again(
 ) -> None:
     with Grader(assignment, full=FullOptions(data, pretrained_file)) as grader:
         assert RERUNS["2c"] not in checks_of(grader.grade(reference, ["2c"]))
+
+
+# --- on a GPU
+
+
+def test_without_cuda_a_gpu_is_refused_in_one_sentence(
+    assignment: Assignment, data: Path, pretrained_file: Path
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    options = FullOptions(data, pretrained_file, 1, rerun_device="cuda")
+    with pytest.raises(
+        GraderError, match=r"^--rerun-device cuda: no GPU can be used here \([^\n]+\): leave it out"
+    ) as e:
+        Grader(assignment, full=options)
+    assert "\n" not in str(e.value) and "did not finish" not in str(e.value)
+
+
+def test_what_fails_on_the_gpu_is_run_on_the_cpu(
+    assignment: Assignment, data: Path, pretrained_file: Path, reference: Submission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here every computation on a GPU fails; the report says so, and the CPU's result counts."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    monkeypatch.setattr(grade, "require_device", lambda *_: None)
+    full = assignment.full.model_copy(update={"rerun_max_drop": 100})
+    options = FullOptions(data, pretrained_file, 1, rerun_device="cuda")
+    with Grader(assignment.model_copy(update={"full": full}), full=options) as grader:
+        report = grader.grade(reference, ["2c"])
+    assert check(report, "2c").outcome is Outcome.PASSED, check(report, "2c")
+    told = [note for note in report.notes if "re-run" in note or "run again" in note]
+    assert told[0].startswith("The training functions were run again for 1 epoch on a GPU, each for at most 60 minutes")
+    assert told[1].startswith("The re-run finetune failed on the GPU (") and told[1].endswith("was run on the CPU.")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_a_gpu_trains_as_the_cpu_does(
+    assignment: Assignment, data: Path, pretrained_file: Path, reference: Submission
+) -> None:
+    full = assignment.full.model_copy(update={"rerun_max_drop": 100})
+    options = FullOptions(data, pretrained_file, 1, rerun_device="cuda")
+    with Grader(assignment.model_copy(update={"full": full}), full=options) as grader:
+        report = grader.grade(reference, ["2c", "2d", "3c"])
+    assert {check(report, part).outcome for part in RERUNS} == {Outcome.PASSED}
+    assert not [note for note in report.notes if "failed on the GPU" in note]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the layers")
+def test_a_worker_with_a_gpu_is_confined_like_any_other(
+    assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    policy = rerun_policy(None, "cuda")
+    assert policy.gpu == "3" and rerun_policy(None).gpu == ""
+    source = "import os, torch\ndef loss(X, y, w): return float(os.environ['CUDA_VISIBLE_DEVICES'])\n"
+    (tmp_path / "lab1_sparse_optimization.py").write_text(source)
+    found = []
+    for isolation in (policy, rerun_policy(None)):
+        with Interview(tmp_path, assignment.limits, isolation=isolation) as interview:
+            found.append(interview.begin())
+            if isolation.gpu:
+                asked = {"name": "loss", "scalars": {}, "returns": "number"}
+                arrays = {"X": np.eye(2), "y": np.zeros(2), "w": np.zeros(2)}
+                assert float(interview.ask("lab1.function", asked, arrays)[1]["value"]) == 3
+    assert found[0].on.keys() == found[1].on.keys() and found[0].missing == found[1].missing
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,1"
+
+
+def test_only_a_worker_with_a_gpu_may_touch_its_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = [Path("/dev/nvidiactl"), Path("/dev/nvidia-uvm"), Path("/dev/nvidia0")]
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(devices))
+    with_one, without = places.rules("/scratch", gpu=True), places.rules("/scratch")
+    assert all(with_one[device] for device in devices) and not set(devices) & without.keys()
+    more = with_one.keys() - without.keys() - set(devices)
+    assert more and not any(with_one[path] for path in more)
+    assert all(path.parts[1] in ("proc", "sys") for path in more) and Path("/proc") not in more

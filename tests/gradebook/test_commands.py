@@ -13,6 +13,7 @@ from grader import class_commands, cli
 from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.gradebook.grades import Status
+from grader.gradebook.profile import QUICK
 from grader.worker.sandbox.policy import Layer
 from grader.worker.sandbox.policy import Status as Sandbox
 from tests.gradebook.fakes import FakeEngine, make_class
@@ -112,7 +113,7 @@ def test_another_rubric_is_named(run: Run, folder: Path, tmp_path: Path) -> None
 
 def test_a_cluster_has_no_jobs_here(assignment: Assignment) -> None:
     with pytest.raises(GraderError, match="--jobs is for this machine"):
-        class_commands._engine(assignment, 2, "tcp://127.0.0.1:9", class_commands.Isolation.FULL)
+        class_commands._engine(assignment, 2, "tcp://127.0.0.1:9", class_commands.Isolation.FULL, QUICK)
 
 
 def test_what_a_sandbox_must_not_lack() -> None:

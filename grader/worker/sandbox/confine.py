@@ -104,7 +104,7 @@ def _apply_on_linux(layers: _Layers, scratch: str, policy: Policy, connection: i
     if policy.layers - {Layer.WATCHDOG}:
         _close_all_but(connection)
         kernel.no_new_privileges()
-    layers.apply(Layer.FILES, lambda: _restrict_files(scratch))
+    layers.apply(Layer.FILES, lambda: _restrict_files(scratch, policy))
     layers.apply(Layer.LIMITS, lambda: set_limits(policy, size))
     if Layer.PRIVILEGES in policy.layers:
         kernel.drop_capabilities()
@@ -225,12 +225,12 @@ def _gaps(kept: int) -> Iterator[tuple[int, int]]:
     yield max(3, kept + 1), most
 
 
-def _restrict_files(scratch: str) -> str:
+def _restrict_files(scratch: str, policy: Policy) -> str:
     try:
         kernel.landlock_version()
     except OSError as error:
         raise OSError(error.errno, error.strerror, "Landlock") from None
-    return f"Landlock {_sure(lambda: kernel.restrict_files(rules(scratch)))}"
+    return f"Landlock {_sure(lambda: kernel.restrict_files(rules(scratch, gpu=bool(policy.gpu))))}"
 
 
 def _filter(*, all_sockets: bool, others_signals: bool) -> str:

@@ -49,7 +49,9 @@ def set_limits(policy: Policy, size: Size | None) -> str:
     if policy.cpu_seconds is not None:
         wanted["CPU"] = policy.cpu_seconds
     if size is not None:
-        wanted |= {"AS": size.address_space + _HEADROOM * policy.memory, "DATA": size.data + policy.memory}
+        wanted["DATA"] = size.data + policy.memory
+        if not policy.gpu:  # CUDA reserves as many addresses as GPU and machine have memory
+            wanted["AS"] = size.address_space + _HEADROOM * policy.memory
         if size.counted_alone:
             wanted["NPROC"] = policy.processes
     for name, value in wanted.items():

@@ -16,6 +16,11 @@ __all__ = ["essentials", "libraries", "rules"]
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/alternatives")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _WRITABLE = ("/dev/null", "/dev/full")
+_GPU_DEVICES = "nvidia*"
+"""Below /dev: the control device, one for each GPU, the one for unified memory, and a folder with those of MIG."""
+_GPU_FACTS = ("/proc/self", "/proc/cpuinfo", "/proc/devices", "/proc/driver/nvidia", "/proc/meminfo", "/proc/modules",
+              "/proc/sys/vm", "/sys/bus/pci", "/sys/devices", "/sys/module")  # fmt: skip
+"""What CUDA reads to know the machine; none of it says anything of other processes."""
 _PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "PIL", "safetensors")
 
 
@@ -61,7 +66,9 @@ def _outside(path: Path, hidden: Path) -> list[Path]:
     return [part for entry in path.iterdir() for part in _outside(entry, hidden)]
 
 
-def rules(scratch: str) -> dict[Path, bool]:
-    """By path, whether it may be written; everything else may not even be read."""
+def rules(scratch: str, *, gpu: bool = False) -> dict[Path, bool]:
+    """By path, whether it may be written; everything else may not even be read. ``gpu`` adds what CUDA needs."""
     readable = dict.fromkeys(libraries(), False) | {Path(name): name in _WRITABLE for name in _DEVICES}
+    if gpu:
+        readable |= dict.fromkeys(map(Path, _GPU_FACTS), False) | dict.fromkeys(Path("/dev").glob(_GPU_DEVICES), True)
     return readable | {Path(scratch): True}

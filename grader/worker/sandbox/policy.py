@@ -61,6 +61,7 @@ class Policy:
         open_files: descriptors of one process.
         processes: processes and threads.
         cpu_seconds: processor time of one process; None for no limit.
+        gpu: the GPU that they may use, as ``CUDA_VISIBLE_DEVICES`` names it; empty for none.
     """
 
     layers: frozenset[Layer] = frozenset(Layer)
@@ -71,6 +72,7 @@ class Policy:
     open_files: int = 256
     processes: int = 32
     cpu_seconds: int | None = 360
+    gpu: str = ""
 
     def __post_init__(self) -> None:
         limits = (self.memory, self.disk, self.file_size, self.files, self.open_files, self.processes)
