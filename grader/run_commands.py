@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -287,12 +288,24 @@ def estimate(
     epochs: EpochsOption = None,
     precision: PrecisionOption = Precision.AUTO,
     device: DeviceOption = None,
+    students: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Predict for a class of N, graded by `grader batch --full`.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Its judges; one for each core if not given.")] = None,
+    rerun: Annotated[int, typer.Option(min=0, metavar="K", help="Its --rerun; --device says where.")] = 0,
     assignment: AssignmentOption = None,
 ) -> None:
-    """Predict from a few timed batches how long each experiment takes on this machine."""
+    """Predict from a few timed batches how long each experiment, or a class of N, takes on this machine."""
     from grader.runs.estimate import estimate as predict
     from grader.runs.estimate import measure_speed
 
+    if students is not None:
+        if epochs is not None or precision is not Precision.AUTO:
+            raise GraderError("--epochs and --precision are for experiments: a class has --rerun K, in float32")
+        _estimate_class(_Bench(assignment, None, data, None, None, precision, device or "cpu"), students, jobs, rerun)
+        return
+    if rerun or jobs is not None:
+        raise GraderError("--rerun and --jobs are for a class: add --students N")
     bench = _Bench(assignment, None, data, None, epochs, precision, device)
     speed = measure_speed(bench.executor)
     print(f"training {speed.training:,.0f} images/s in {speed.precision}, testing {speed.testing:,.0f} images/s")
@@ -301,6 +314,19 @@ def estimate(
         total += seconds
         print(f"{run.name}: {seconds / 60:.1f} min")
     print(f"together: {total / 3600:.1f} h")
+
+
+def _estimate_class(bench: _Bench, students: int, jobs: int | None, rerun: int) -> None:
+    from grader.runs.class_cost import measure_class_cost
+
+    cost, judges = measure_class_cost(bench.executor, rerun=rerun > 0), jobs or os.cpu_count() or 1
+    print(f"checks of one submission: {cost.grading:.1f} s")
+    print(f"measuring one network: {cost.measurement:.1f} s; a submission has {cost.networks}")
+    if rerun:
+        print(f"{cost.trainings} trainings with --rerun {rerun}: {rerun * cost.epoch / 60:.1f} min a submission")
+    print(f"one submission: {cost.submission(rerun) / 60:.1f} min")
+    whole = cost.whole(students, judges, rerun, one_gpu=bench.executor.device.type == "cuda")
+    print(f"{students} students, {judges} judges: {whole / 3600:.1f} h")
 
 
 @_app.command()

@@ -52,7 +52,7 @@ LAYERS = {
                   "render", "report", "submission", "worker"},
     "verify": {"assignment", "catalogue", "checks", "crew", "errors", "grade", "locations", "memory", "oracle",
                "render", "report", "run_checks", "submission"},
-    "runs": {"assignment", "errors", "files", "locations", "submission", "written"},
+    "runs": {"assignment", "cases", "errors", "evaluator", "files", "grade", "locations", "submission", "written"},
     "full_options": {"errors", "full"},
     "class_commands": {"assignment", "errors", "full", "full_options", "gradebook", "locations", "worker"},
     "run_commands": {"class_commands", "errors", "locations", "runs"},

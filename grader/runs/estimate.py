@@ -14,7 +14,7 @@ from torch import nn
 from grader.runs.execute import Executor
 from grader.runs.plan import Run
 
-__all__ = ["Speed", "estimate", "measure_speed"]
+__all__ = ["Speed", "estimate", "measure_speed", "train_batches"]
 
 _BATCHES, _TESTED = 4, 2_000
 
@@ -33,19 +33,24 @@ def measure_speed(executor: Executor) -> Speed:
     util, training = executor.code.train_util, executor.assignment.training
     precision = util.fastest_precision(executor.device) if executor.precision == "auto" else executor.precision
     net = executor.code.network.ResNetCIFAR(num_layers=training.num_layers).to(executor.device)
-    loader = util.Loader(executor.train_set, training.batch_size, shuffle=True, augment=True)
-    optimizer = torch.optim.SGD(net.parameters(), training.lr, training.momentum)
     with util.accelerated(net, precision):
-        times = [
-            (len(targets), _timed(net, optimizer, inputs, targets)) for inputs, targets in islice(loader, _BATCHES)
-        ]
+        trained = train_batches(executor, net)
     test_set = executor.test_set
     some = util.ImageSet(test_set.images[:_TESTED], test_set.labels[:_TESTED], test_set.classes)
     started = time.perf_counter()
     util.evaluate_images(net, some)
     testing = len(some) / (time.perf_counter() - started)
+    return Speed(trained, testing, precision)
+
+
+def train_batches(executor: Executor, net: nn.Module) -> float:
+    """Train a network for a few batches, after one to warm up; the images per second."""
+    training = executor.assignment.training
+    loader = executor.code.train_util.Loader(executor.train_set, training.batch_size, shuffle=True, augment=True)
+    optimizer = torch.optim.SGD(net.parameters(), training.lr, training.momentum)
+    times = [(len(targets), _timed(net, optimizer, inputs, targets)) for inputs, targets in islice(loader, _BATCHES)]
     after = times[1:] or times
-    return Speed(sum(count for count, _ in after) / sum(seconds for _, seconds in after), testing, precision)
+    return sum(count for count, _ in after) / sum(seconds for _, seconds in after)
 
 
 def _timed(net: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, targets: torch.Tensor) -> float:

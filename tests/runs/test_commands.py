@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from grader import locations
 from grader.cli import app
 from grader.errors import GraderError
+from grader.runs.class_cost import ClassCost
 
 
 def call(*arguments: object) -> str:
@@ -44,6 +46,38 @@ def test_estimate_predicts_each_run(short_rubric: Path, images: Path) -> None:
     assert "images/s" in told[0]
     assert told[-1].startswith("together: ")
     assert any(line.startswith("qat-2: ") for line in told)
+
+
+def test_estimate_predicts_a_class(images: Path, tmp_path: Path) -> None:
+    """With the numbers of the course's term, whose goldens are here: those of another would have to be made first."""
+    rubric = tmp_path / "small.toml"
+    extended = locations.default_assignment().as_posix()
+    rubric.write_text(f'extends = "{extended}"\n[training]\nnum_layers = 8\nbatch_size = 8\n')
+    options = ["--assignment", rubric, "--data", images, "--students", "30", "--jobs", "2", "--rerun", "2"]
+    told = call("estimate", *options).splitlines()
+    assert told[0].startswith("checks of one submission: ")
+    assert told[1].endswith("; a submission has 9")  # three of Lab 2, and three numbers of bits twice
+    assert told[2].startswith("3 trainings with --rerun 2: ")
+    assert told[-1].startswith("30 students, 2 judges: ")
+
+
+def test_a_class_costs_what_its_parts_cost() -> None:
+    cost = ClassCost(grading=5, measurement=10, epoch=60, networks=9, standards=19, trainings=3)
+    assert cost.submission(0) == 5 + 90
+    assert cost.submission(2) == 5 + 90 + 120 + 30
+    assert cost.whole(4, 2, 0) == 190 + 2 * 95
+    assert cost.whole(5, 2, 0) == cost.whole(6, 2, 0)
+    assert cost.whole(100, 50, 2) == 190 + 2 * 245
+    assert cost.whole(100, 50, 2, one_gpu=True) == 100 * 120
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--rerun", "1"], "add --students N"), (["--students", "3", "--epochs", "1"], "are for experiments")],
+)
+def test_options_of_a_class_and_of_experiments_do_not_mix(options: list[str], message: str) -> None:
+    with pytest.raises(GraderError, match=message):
+        call("estimate", *options)
 
 
 def test_missing_images_and_unknown_devices_are_one_sentence(tmp_path: Path) -> None:
