@@ -10,7 +10,7 @@ from grader.entries import Entry, note
 from grader.errors import TooLarge, UnusableSubmission
 from grader.notebook import listed
 
-__all__ = ["EITHER", "HandedIn", "SUFFIXES", "collect"]  # noqa: RUF022  (sorted as the house sorts)
+__all__ = ["EITHER", "HandedIn", "MAX_FILE", "SUFFIXES", "collect"]  # noqa: RUF022  (sorted as the house sorts)
 
 EITHER = "3c or 3d"
 """The part of ``quantized_net_after_finetune.pt``, which the labs write in both; the network itself tells which."""
@@ -18,7 +18,8 @@ EITHER = "3c or 3d"
 SUFFIXES = (".pt", ".pth", ".safetensors")
 """How the name of a checkpoint ends."""
 _OTHER_SUFFIXES = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pkl", ".tar")
-_MAX_FILE = 16 * 2**20
+MAX_FILE = 16 * 2**20
+"""Bytes of a checkpoint; a larger one is not read."""
 _MAX_FILES = 16
 
 _PART = re.compile(r"(?:^|_)(?:lab_?)?(2c|2d|2e|3c|3d)(?:_|$)")
@@ -100,9 +101,9 @@ def _described(stem: str) -> str | None:
 
 def _read(entry: Entry, part: str, bits: int | None) -> HandedIn:
     try:
-        return HandedIn(entry.path, part, bits, entry.read(_MAX_FILE))
+        return HandedIn(entry.path, part, bits, entry.read(MAX_FILE))
     except TooLarge:
-        limit = _MAX_FILE // 2**20
+        limit = MAX_FILE // 2**20
         problem = f"is larger than {limit} MiB, though the network takes 1.1 MB: save net.state_dict() alone"
         return HandedIn(entry.path, part, bits, problem=problem)
     except UnusableSubmission as error:

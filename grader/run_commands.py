@@ -318,7 +318,7 @@ def _estimate_class(bench: _Bench, students: int, jobs: int | None, rerun: int) 
     print(f"checks of one submission: {cost.grading:.1f} s")
     print(f"measuring one network: {cost.measurement:.1f} s; a submission has {cost.networks}")
     if rerun:
-        print(f"{cost.trainings} trainings of {rerun} epochs: {rerun * cost.epoch / 60:.1f} min a submission")
+        print(f"{cost.trainings} trainings with --rerun {rerun}: {rerun * cost.epoch / 60:.1f} min a submission")
     print(f"one submission: {cost.submission(rerun) / 60:.1f} min")
     whole = cost.whole(students, judges, rerun, one_gpu=bench.executor.device.type == "cuda")
     print(f"{students} students, {judges} judges: {whole / 3600:.1f} h")

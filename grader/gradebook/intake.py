@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from grader.checkpoints import SUFFIXES
+from grader.checkpoints import MAX_FILE, SUFFIXES
 from grader.entries import directory_entries, display_path
 from grader.errors import GraderError, UnusableSubmission
 from grader.gradebook.grades import HandIn, Student, Unclaimed
@@ -142,8 +142,9 @@ def _contents(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
         return
     for entry in sorted(entries, key=lambda entry: entry.path):
         try:
-            wanted = entry.path.casefold().endswith(_KINDS)
-            yield entry.path, hashlib.sha256(entry.read(_HASHED)).digest() if wanted else b""
+            folded = entry.path.casefold()
+            limit = MAX_FILE if folded.endswith(SUFFIXES) else _HASHED
+            yield entry.path, hashlib.sha256(entry.read(limit)).digest() if folded.endswith(_KINDS) else b""
         except UnusableSubmission as error:
             yield entry.path, str(error).encode("utf-8", "replace")
 

@@ -141,8 +141,7 @@ class Store:
         results = tables.results.c
         wanted = select(results.id, results.report).where(_with(keys), results.status == Status.GRADED)
         with self._writing() as connection:
-            rows = connection.execute(wanted).all()
-            again = [row.id for row in rows if outdated(unpack(row.report))]
+            again = [row.id for row in connection.execute(wanted) if outdated(unpack(row.report))]
             told = {"status": Status.FAULT.value, "message": "to be graded again"}
             for number in again:
                 connection.execute(update(tables.results).where(results.id == number).values(told))

@@ -220,6 +220,24 @@ def test_one_submission_is_no_class(tmp_path: Path) -> None:
         take_in(_write(tmp_path, "FP_layers.py", "lab2_pruning.py"))
 
 
+def test_the_digest_tells_changed_checkpoints_and_reads_none_that_is_too_large(tmp_path: Path) -> None:
+    folder = _write(tmp_path, "ada/FP_layers.py", "ada/nets/net_after_finetune.pt")
+    net, large = folder / "ada" / "nets" / "net_after_finetune.pt", folder / "ada" / "large.safetensors"
+    with large.open("wb") as file:
+        file.truncate(5 << 30)  # a file with a hole, which takes no room
+
+    def digest() -> str:
+        (found,) = take_in(folder).found
+        return found.digest
+
+    before = digest()
+    with large.open("r+b") as file:
+        file.write(b"other")
+    assert digest() == before
+    net.write_text("another network")
+    assert digest() != before
+
+
 def test_the_digest_tells_changes_that_can_matter(tmp_path: Path) -> None:
     folder = _write(tmp_path, "ada/FP_layers.py", "bob/FP_layers.py", "eve/FP_layers.py", "eve/data/cat.png")
     ada, bob, eve = (found.digest for found in take_in(folder).found)
