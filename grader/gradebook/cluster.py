@@ -83,6 +83,8 @@ class ClusterEngine:
             GraderError: the cluster has no worker to which the full profile's images could go, or none with a GPU that
                 a re-run asks for.
         """
+        if not jobs:
+            return
         rubric = self._assignment.model_dump_json()
         self._require_gpu()
         materials = self._sent_materials()

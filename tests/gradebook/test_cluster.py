@@ -154,6 +154,14 @@ def test_what_trains_on_a_gpu_goes_to_workers_that_declare_one(
     assert len(_places(address, _rerun_on("cpu"), folder, assignment)) > 1
 
 
+def test_with_nothing_to_grade_nothing_is_sent_or_asked_for(tmp_path: Path, assignment: Assignment) -> None:
+    from distributed import LocalCluster
+
+    (tmp_path / "class").mkdir()
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as cluster:
+        assert _places(cluster.scheduler_address, _rerun_on("cuda"), tmp_path / "class", assignment) == set()
+
+
 def test_without_a_worker_that_declares_a_gpu_nobody_waits(tmp_path: Path, assignment: Assignment) -> None:
     from distributed import LocalCluster
 
