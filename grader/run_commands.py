@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -44,11 +43,22 @@ class ImageKind(StrEnum):
     LOSSLESS = "lossless"
 
 
+def _folder(named: str) -> Path:
+    """What a person names as a folder: an empty name, as an unset variable gives, is not the current one."""
+    if not named:
+        raise GraderError("the name of a folder is empty: name one, `.` for the current one")
+    return Path(named)
+
+
 OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Where runs are kept; your cache if not given.")
+    Path | None,
+    typer.Option("--out", metavar="DIR", parser=_folder, help="Where runs are kept; your cache if not given."),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Where CIFAR-10 is; else $CIFAR10_DIR, else your cache.")
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", parser=_folder, help="Where CIFAR-10 is; else $CIFAR10_DIR, else your cache."
+    ),
 ]
 PretrainedOption = Annotated[
     Path | None, typer.Option("--pretrained", metavar="FILE", help="Start from this checkpoint; do not pre-train.")
@@ -258,7 +268,9 @@ def _print_table(bench: _Bench, *, markdown: bool = False) -> None:
 
 
 @_command()
-def figures(bench: _Bench, folder: Annotated[Path, typer.Argument(help="Where the SVG files go.")]) -> None:
+def figures(
+    bench: _Bench, folder: Annotated[Path, typer.Argument(parser=_folder, help="Where the SVG files go.")]
+) -> None:
     """Draw accuracy by sparsity and by bits, sparsity by layer, training curves, weights with their levels."""
     from grader.runs.figures import draw
 
@@ -267,7 +279,7 @@ def figures(bench: _Bench, folder: Annotated[Path, typer.Argument(help="Where th
 
 
 @_command()
-def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(parser=_folder, help="A new folder.")]) -> None:
     """Write the reference with its networks and measured numbers, as a student would hand it in."""
     from grader.runs.submission import write_submission
 
@@ -329,9 +341,9 @@ def clean(
     bench: _Bench,
     everything: Annotated[bool, typer.Option("--all", help="Remove all runs, not only stale ones.")] = False,
 ) -> None:
-    """Remove runs whose inputs have changed since."""
-    current = set() if everything else set(bench.folders().values())
-    for folder in sorted(bench.executor.root.glob("*/*")):
-        if folder not in current:
-            shutil.rmtree(folder)
-            print(f"removed {folder}")
+    """Remove runs that other texts of the assignment's modules made; those of other options and inputs are kept."""
+    from grader.runs.cleaning import removable, remove
+
+    for folder in removable(bench.executor.root, bench.runs, None if everything else bench.executor.code.digest):
+        remove(folder)
+        print(f"removed {folder}")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.files import write_atomically
+from grader.runs.cleaning import INPUTS
 from grader.runs.code import Code
 from grader.runs.methods import Making, make
 from grader.runs.plan import PRETRAIN, Run
@@ -99,24 +100,27 @@ class Executor:
         """Whether a checkpoint takes the place of the run."""
         return run.name == PRETRAIN and self.pretrained is not None
 
-    def key(self, run: Run, runs: Mapping[str, Run]) -> str:
-        """A digest of everything that a run's numbers depend on."""
+    def inputs(self, run: Run, runs: Mapping[str, Run]) -> dict[str, Any]:
+        """Everything that a run's numbers depend on; plain data."""
         if self._is_given(run):
-            return _digest({name: _digest_of_tensor(value) for name, value in self.weights.items()})
-        return _digest(
-            {
-                "code": self.code.digest,
-                "images": self._images_digest,
-                "experiment": run.experiment.model_dump(mode="json", exclude={"title", "published", "optional"}),
-                "value": run.value,
-                "epochs": run.epochs,
-                "training": self.assignment.training.model_dump(mode="json"),
-                "target": self.assignment.term.target_sparsity,
-                "ramp": self.assignment.term.ramp_epochs,
-                "precision": self.precision if run.experiment.trains else "",
-                "start": self.key(runs[run.start], runs) if run.start else "",
-            }
-        )
+            weights = {name: _digest_of_tensor(value) for name, value in self.weights.items()}
+            return {"code": self.code.digest, "images": self._images_digest, "weights": weights}
+        return {
+            "code": self.code.digest,
+            "images": self._images_digest,
+            "experiment": run.experiment.model_dump(mode="json", exclude={"title", "published", "optional"}),
+            "value": run.value,
+            "epochs": run.epochs,
+            "training": self.assignment.training.model_dump(mode="json"),
+            "target": self.assignment.term.target_sparsity,
+            "ramp": self.assignment.term.ramp_epochs,
+            "precision": self.precision if run.experiment.trains else "",
+            "start": self.key(runs[run.start], runs) if run.start else "",
+        }
+
+    def key(self, run: Run, runs: Mapping[str, Run]) -> str:
+        """A digest of the inputs."""
+        return _digest(self.inputs(run, runs))
 
     def folder(self, run: Run, runs: Mapping[str, Run]) -> Path:
         """Where a run is kept: by its name, and by its key."""
@@ -135,6 +139,7 @@ class Executor:
         folder = self.folder(run, runs)
         if (before := read_outcome(folder)) is not None:
             return before
+        write_atomically(folder / INPUTS, [json.dumps(self.inputs(run, runs), indent=1).encode()])
         precision = self._precision(folder) if run.experiment.trains else "float32"
         making = Making(
             code=self.code,
