@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -126,7 +127,10 @@ class _Bench:
         )
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Of the runs that have ended, by name."""
+        """Of the runs that have ended, by name; of those whose files are damaged it is said that they are left out."""
+        for run in self.runs.values():
+            if damage := self.executor.damage(run, self.runs):
+                print(damage, file=sys.stderr)
         found = {name: self.executor.outcome(run, self.runs) for name, run in self.runs.items()}
         return {name: outcome for name, outcome in found.items() if outcome is not None}
 
@@ -273,8 +277,14 @@ def figures(
 ) -> None:
     """Draw accuracy by sparsity and by bits, sparsity by layer, training curves, weights with their levels."""
     from grader.runs.figures import draw
+    from grader.runs.rounds import read_curve
 
-    for path in draw(bench.executor.code, bench.runs, bench.outcomes(), bench.folders(), folder):
+    outcomes, folders = bench.outcomes(), bench.folders()
+    for name, outcome in outcomes.items():
+        if outcome.epochs and not read_curve(folders[name], outcome.epochs):
+            told = f"{folders[name] / 'metrics.jsonl'} is missing or damaged, so {name} has no training curve"
+            print(told, file=sys.stderr)
+    for path in draw(bench.executor.code, bench.runs, outcomes, folders, folder):
         print(path)
 
 

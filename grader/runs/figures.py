@@ -15,7 +15,7 @@ from torch import Tensor
 from grader.runs.code import Code
 from grader.runs.execute import Outcome
 from grader.runs.plan import PRETRAIN, Run
-from grader.runs.rounds import read_metrics
+from grader.runs.rounds import read_curve
 
 __all__ = ["draw"]
 
@@ -28,7 +28,7 @@ def draw(code: Code, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], f
 
     Args:
         code: the assignment's modules.
-        runs: all runs by name.
+        runs: all runs by name. One whose metrics are damaged has no training curve.
         outcomes: of those that have ended, by name.
         folders: where each run is kept, by name.
         out: a folder; made if it is missing.
@@ -38,7 +38,7 @@ def draw(code: Code, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], f
         "accuracy-by-sparsity": _accuracy_by_sparsity(ended, outcomes),
         "accuracy-by-bits": _accuracy_by_bits(ended, outcomes),
         "sparsity-by-layer": _sparsity_by_layer(ended, outcomes),
-        "training-curves": _training_curves(ended, folders),
+        "training-curves": _training_curves(ended, outcomes, folders),
         "weights-and-levels": _weights_and_levels(code, ended, folders),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -114,8 +114,11 @@ def _sparsity_by_layer(runs: Mapping[str, Run], outcomes: Mapping[str, Outcome])
     return figure
 
 
-def _training_curves(runs: Mapping[str, Run], folders: Mapping[str, Path]) -> Figure | None:
-    curves = {run.name: read_metrics(folders[run.name]) for run in runs.values() if run.experiment.trains}
+def _training_curves(
+    runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path]
+) -> Figure | None:
+    trained = [run.name for run in runs.values() if run.experiment.trains]
+    curves = {name: read_curve(folders[name], outcomes[name].epochs) for name in trained}
     if not any(curves.values()):
         return None
     figure, axes = _axes("Test accuracy while training", "epoch", "test accuracy (%)")
