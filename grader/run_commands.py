@@ -112,7 +112,7 @@ class _Bench:
         code = load_code(locations.instructor_folder("reference"))
         try:
             where = torch.device(device) if device else code.train_util.pick_device()
-            torch.empty(0, device=where)
+            torch.zeros(1, device=where).item()  # fails where there is no such device, and where it holds no numbers
         except (RuntimeError, AssertionError) as error:
             raise GraderError(f"--device {device}: {str(error).splitlines()[0]}") from None
         self.runs: dict[str, Run] = plan(rubric, epochs)
@@ -284,7 +284,10 @@ def figures(
         if outcome.epochs and not read_curve(folders[name], outcome.epochs):
             told = f"{folders[name] / 'metrics.jsonl'} is missing or damaged, so {name} has no training curve"
             print(told, file=sys.stderr)
-    for path in draw(bench.executor.code, bench.runs, outcomes, folders, folder):
+    drawn = draw(bench.executor.code, bench.runs, outcomes, folders, folder)
+    if not drawn:
+        raise GraderError("no run has ended of which there is a figure: `grader runs all` carries all of them out")
+    for path in drawn:
         print(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import Tensor
 
+from grader.files import write_atomically
 from grader.runs.code import Code
 from grader.runs.execute import Outcome
 from grader.runs.plan import PRETRAIN, Run
@@ -24,7 +26,7 @@ _SIZE = (6.4, 4.0)
 
 def draw(code: Code, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path],
          out: Path) -> list[Path]:  # fmt: skip
-    """Draw what there are outcomes for, as SVG files in ``out``; returns their paths.
+    """Draw what there are outcomes for, as SVG files in ``out``, each written whole; returns their paths.
 
     Args:
         code: the assignment's modules.
@@ -32,6 +34,9 @@ def draw(code: Code, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], f
         outcomes: of those that have ended, by name.
         folders: where each run is kept, by name.
         out: a folder; made if it is missing.
+
+    Raises:
+        GraderError: the disk refuses.
     """
     ended = {name: run for name, run in runs.items() if name in outcomes}
     figures = {
@@ -41,7 +46,6 @@ def draw(code: Code, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], f
         "training-curves": _training_curves(ended, outcomes, folders),
         "weights-and-levels": _weights_and_levels(code, ended, folders),
     }
-    out.mkdir(parents=True, exist_ok=True)
     return [_saved(figure, out / f"{name}.svg") for name, figure in figures.items() if figure is not None]
 
 
@@ -49,8 +53,10 @@ def _saved(figure: Figure, path: Path) -> Path:
     """Without a date and with fixed ids, so that the same numbers give the same bytes."""
     from matplotlib import rc_context
 
+    drawn = io.BytesIO()
     with rc_context({"svg.hashsalt": path.stem}):
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    write_atomically(path, [drawn.getvalue()])
     return path
 
 

@@ -99,3 +99,11 @@ def test_missing_images_and_unknown_devices_are_one_sentence(tmp_path: Path) -> 
         call("run", "float", "--data", tmp_path, "--device", "cpu")
     with pytest.raises(GraderError, match="--device toaster: "):
         call("run", "float", "--data", tmp_path, "--device", "toaster")
+    with pytest.raises(GraderError, match=r"--device meta: [^\n]*$"):
+        call("run", "float", "--data", tmp_path, "--device", "meta")
+
+
+def test_figures_of_nothing_are_none(short_rubric: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match="no run has ended of which there is a figure"):
+        call("figures", tmp_path / "figures", "--assignment", short_rubric, "--data", images, "--out", tmp_path)
+    assert not (tmp_path / "figures").exists()

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from grader import locations
 from grader.errors import GraderError
+from grader.runs import submission
 from grader.runs.execute import Executor, Outcome
 from grader.runs.figures import draw
 from grader.runs.plan import Run, chosen, plan
 from grader.runs.rounds import read_metrics
 from grader.runs.submission import write_submission
-from grader.runs.table import as_markdown, rows
+from grader.runs.table import as_markdown, as_rich, rows
 from grader.submission import EDITABLE, load_submission
 from grader.written import read_written
 from tests.conftest import ROOT
@@ -167,6 +171,27 @@ def test_the_table_marks_what_was_not_measured_as_planned(
     assert "| 3c | quantized and fine-tuned, 2 bits | not measured |" in text
 
 
+def test_the_table_marks_what_starts_from_a_shortened_run(outcomes: dict[str, Outcome], runs: dict[str, Run]) -> None:
+    """But not what starts from a checkpoint that was given, which counts no epoch."""
+    outcomes["global-iterative"] = replace(outcomes["global-iterative"], epochs=1)
+    outcomes["pretrain"] = replace(outcomes["pretrain"], epochs=0)
+    shown = {row.run: row.epochs for row in rows(runs.values(), outcomes)}
+    assert shown["global-iterative"] == "1 of 3"
+    assert shown["sparse-ptq-3"] == "from a run of 1 of 3"
+    assert shown["sparse-qat-3"] == "3 from a run of 1 of 3"
+    assert (shown["ptq-3"], shown["qat-3"]) == ("", "3")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_table_has_whole_names(outcomes: dict[str, Outcome], runs: dict[str, Run], width: int) -> None:
+    outcomes["global-iterative"] = replace(outcomes["global-iterative"], epochs=1)
+    del outcomes["finetuned"]
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(as_rich(rows(runs.values(), outcomes)))
+    names = {run.name for run in runs.values() if run.experiment.method != "pretrain"}
+    assert names <= set(stream.getvalue().split())
+
+
 def test_figures_are_drawn_of_what_there_is(
     finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
 ) -> None:
@@ -177,6 +202,39 @@ def test_figures_are_drawn_of_what_there_is(
     assert [path.name for path in drawn[0]] == names
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*drawn, strict=True))
     assert draw(finished.code, runs, {"float": outcomes["float"]}, folders, tmp_path / "few") == []
+
+
+def test_figures_into_a_file_are_refused(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(GraderError, match=r"file/[\w-]+\.svg cannot be written: "):
+        draw(finished.code, runs, outcomes, folders, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_submission_that_fails_leaves_the_folder_as_it_was(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path, is_there: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    target, write = tmp_path / "mine", submission.write_atomically
+    if is_there:
+        target.mkdir()
+
+    def until_full(path: Path, chunks: Iterable[bytes]) -> None:
+        if path.name == "net_after_iterative_prune.pt":
+            raise GraderError("the disk is full")
+        write(path, chunks)
+
+    monkeypatch.setattr(submission, "write_atomically", until_full)
+    with pytest.raises(GraderError, match="the disk is full"):
+        write_submission(runs, outcomes, folders, ROOT / "reference", target)
+    assert target.exists() == is_there and not list(tmp_path.rglob("*.*"))
+    monkeypatch.undo()
+    write_submission(runs, outcomes, folders, ROOT / "reference", target)
 
 
 def test_a_submission_has_the_networks_and_the_numbers(
