@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -44,11 +44,22 @@ class ImageKind(StrEnum):
     LOSSLESS = "lossless"
 
 
+def _folder(named: str) -> Path:
+    """What a person names as a folder: an empty name, as an unset variable gives, is not the current one."""
+    if not named:
+        raise GraderError("the name of a folder is empty: name one, `.` for the current one")
+    return Path(named)
+
+
 OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Where runs are kept; your cache if not given.")
+    Path | None,
+    typer.Option("--out", metavar="DIR", parser=_folder, help="Where runs are kept; your cache if not given."),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Where CIFAR-10 is; else $CIFAR10_DIR, else your cache.")
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", parser=_folder, help="Where CIFAR-10 is; else $CIFAR10_DIR, else your cache."
+    ),
 ]
 PretrainedOption = Annotated[
     Path | None, typer.Option("--pretrained", metavar="FILE", help="Start from this checkpoint; do not pre-train.")
@@ -101,7 +112,7 @@ class _Bench:
         code = load_code(locations.instructor_folder("reference"))
         try:
             where = torch.device(device) if device else code.train_util.pick_device()
-            torch.empty(0, device=where)
+            torch.zeros(1, device=where).item()  # fails where there is no such device, and where it holds no numbers
         except (RuntimeError, AssertionError) as error:
             raise GraderError(f"--device {device}: {str(error).splitlines()[0]}") from None
         self.runs: dict[str, Run] = plan(rubric, epochs)
@@ -116,7 +127,10 @@ class _Bench:
         )
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Of the runs that have ended, by name."""
+        """Of the runs that have ended, by name; of those whose files are damaged it is said that they are left out."""
+        for run in self.runs.values():
+            if damage := self.executor.damage(run, self.runs):
+                print(damage, file=sys.stderr)
         found = {name: self.executor.outcome(run, self.runs) for name, run in self.runs.items()}
         return {name: outcome for name, outcome in found.items() if outcome is not None}
 
@@ -258,16 +272,27 @@ def _print_table(bench: _Bench, *, markdown: bool = False) -> None:
 
 
 @_command()
-def figures(bench: _Bench, folder: Annotated[Path, typer.Argument(help="Where the SVG files go.")]) -> None:
+def figures(
+    bench: _Bench, folder: Annotated[Path, typer.Argument(parser=_folder, help="Where the SVG files go.")]
+) -> None:
     """Draw accuracy by sparsity and by bits, sparsity by layer, training curves, weights with their levels."""
     from grader.runs.figures import draw
+    from grader.runs.rounds import read_curve
 
-    for path in draw(bench.executor.code, bench.runs, bench.outcomes(), bench.folders(), folder):
+    outcomes, folders = bench.outcomes(), bench.folders()
+    for name, outcome in outcomes.items():
+        if outcome.epochs and not read_curve(folders[name], outcome.epochs):
+            told = f"{folders[name] / 'metrics.jsonl'} is missing or damaged, so {name} has no training curve"
+            print(told, file=sys.stderr)
+    drawn = draw(bench.executor.code, bench.runs, outcomes, folders, folder)
+    if not drawn:
+        raise GraderError("no run has ended of which there is a figure: `grader runs all` carries all of them out")
+    for path in drawn:
         print(path)
 
 
 @_command()
-def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(parser=_folder, help="A new folder.")]) -> None:
     """Write the reference with its networks and measured numbers, as a student would hand it in."""
     from grader.runs.submission import write_submission
 
@@ -329,9 +354,9 @@ def clean(
     bench: _Bench,
     everything: Annotated[bool, typer.Option("--all", help="Remove all runs, not only stale ones.")] = False,
 ) -> None:
-    """Remove runs whose inputs have changed since."""
-    current = set() if everything else set(bench.folders().values())
-    for folder in sorted(bench.executor.root.glob("*/*")):
-        if folder not in current:
-            shutil.rmtree(folder)
-            print(f"removed {folder}")
+    """Remove runs that other texts of the assignment's modules made; those of other options and inputs are kept."""
+    from grader.runs.cleaning import removable, remove
+
+    for folder in removable(bench.executor.root, bench.runs, None if everything else bench.executor.code.digest):
+        remove(folder)
+        print(f"removed {folder}")

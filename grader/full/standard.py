@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,8 @@ from grader.interview import Interview, InterviewFactory
 from grader.notebook import listed
 from grader.worker.sandbox.policy import Policy
 
-__all__ = ["FullOptions", "Images", "Materials", "Standard", "empty_interview", "load_standard", "read_materials"]
+__all__ = ["FullOptions", "Images", "Materials", "Standard", "empty_interview", "load_standard", "no_images",
+           "pretrained_content", "read_materials", "read_pretrained", "require_cifar10"]  # fmt: skip
 
 _CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 _LARGEST = 64 * 2**20
@@ -111,17 +113,13 @@ def read_materials(
         GraderError: one of them is not there, or is something else.
     """
     path = options.pretrained or locations.pretrained()
-    content = _content(path)
+    content = pretrained_content(path)
     # A worker without student code reads the user's files, and torch stays out of this process.
     with Interview(pristine, _patient(assignment), isolation=Policy.none()) as trusted:
         _, model = _asked(trusted, "cifar.model", {"net": {}})
         test = _image_set(trusted, "test", options.data)
         train = _image_set(trusted, "train", options.data) if options.rerun else Images(())
-    with empty_interview(Interview, assignment, isolation) as interview:
-        try:
-            pretrained = read_network(interview, path.name, content, model).state
-        except CheckFailed as failure:
-            raise GraderError(f"the pre-trained network cannot be used: {failure.message}") from None
+    pretrained = read_pretrained(path.name, content, model, assignment, isolation)
     digest = _digest(options.rerun, pretrained, *test.parts, *train.parts)
     return Materials(options, path.name, digest, pretrained, test, train)
 
@@ -156,20 +154,73 @@ def load_standard(
     return Standard(materials.pretrained, materials.name, len(images), evaluator, materials.train)
 
 
-def _content(path: Path) -> bytes:
+def pretrained_content(path: Path) -> bytes:
+    """The bytes of a pre-trained network.
+
+    Raises:
+        GraderError: it is not there, no regular file, or larger than any network that is meant.
+    """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise GraderError(f"{path} is larger than {_LARGEST // 2**20} MiB: name the pre-trained ResNet-20")
-        return path.read_bytes()
+        # A pipe would be waited for, and a device has no end.
+        what = "" if stat.S_ISREG(path.stat().st_mode) else "is no regular file"
+        if not what:
+            with path.open("rb") as file:
+                content = file.read(_LARGEST + 1)
+            if len(content) <= _LARGEST:
+                return content
+            what = f"is larger than {_LARGEST // 2**20} MiB"
     except OSError as error:
         what = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise GraderError(
-            f"the pre-trained network {path} {what}: name the class's checkpoint with --pretrained FILE"
-        ) from None
+    raise GraderError(f"the pre-trained network {path} {what}: name the class's checkpoint with --pretrained FILE")
+
+
+def read_pretrained(
+    name: str, content: bytes, model: Arrays, assignment: Assignment, isolation: Policy | None = None
+) -> Arrays:
+    """Every tensor of a pre-trained network, float32, by the rules for networks that are handed in.
+
+    Args:
+        name: what messages call its file.
+        content: of that file.
+        model: a network whose keys and shapes it has to have.
+        assignment: the rubric.
+        isolation: what the sandbox should consist of in which it is opened; None for all that the machine offers.
+
+    Raises:
+        GraderError: it is not such a network.
+    """
+    with empty_interview(Interview, assignment, isolation) as interview:
+        try:
+            return read_network(interview, name, content, model).state
+        except CheckFailed as failure:
+            raise GraderError(f"the pre-trained network cannot be used: {failure.message}") from None
 
 
 _PART = 16_000
 """Images in one message: 49 MB."""
+
+
+def no_images(split: str, told: str) -> GraderError:
+    """The error for images that cannot be read: why not, in words, and what to do."""
+    return GraderError(
+        f"the {split} images cannot be read: {told}; name the folder of CIFAR-10 "
+        f"(cifar-10-batches-py, or {split}/<class>/*.png) with --data DIR, or set CIFAR10_DIR"
+    )
+
+
+def require_cifar10(classes: Sequence[str], data: Path | None) -> None:
+    """Require that images are of CIFAR-10's classes; ``data`` is where they were looked for, as an option says it.
+
+    Raises:
+        GraderError: they are of others.
+    """
+    if list(classes) == _CLASSES:
+        return
+    where = data or os.environ.get("CIFAR10_DIR") or "the user cache"
+    if set(classes) > set(_CLASSES):
+        stray = listed(sorted(set(classes) - set(_CLASSES)))
+        raise GraderError(f"the images in {where} are not CIFAR-10's alone: remove the folders of {stray}")
+    raise GraderError(f"the images in {where} are not CIFAR-10's, but of classes {listed(classes)}")
 
 
 def _image_set(trusted: Interview, split: str, data: Path | None) -> Images:
@@ -182,13 +233,8 @@ def _image_set(trusted: Interview, split: str, data: Path | None) -> Images:
         try:
             facts, arrays = trusted.ask("cifar.images", {**params, "start": start, "stop": start + _PART}, {})
         except CheckFailed as failure:
-            raise GraderError(
-                f"the {split} images cannot be read: {failure.message}; name the folder of CIFAR-10 "
-                f"(cifar-10-batches-py, or {split}/<class>/*.png) with --data DIR, or set CIFAR10_DIR"
-            ) from None
-        if facts["classes"] != _CLASSES:
-            where, found = directory or "the user cache", listed(facts["classes"])
-            raise GraderError(f"the images in {where} are not CIFAR-10's, but of classes {found}")
+            raise no_images(split, failure.message) from None
+        require_cifar10(facts["classes"], data)
         count = facts["count"]
         parts.append(arrays)
     return Images(tuple(parts))

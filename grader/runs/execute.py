@@ -5,30 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.files import write_atomically
+from grader.full.standard import no_images, pretrained_content, read_pretrained, require_cifar10
+from grader.runs.cleaning import INPUTS
 from grader.runs.code import Code
 from grader.runs.methods import Making, make
+from grader.runs.networks import read_network
 from grader.runs.plan import PRETRAIN, Run
 from grader.runs.rounds import Rounds, Watch
 
 __all__ = ["Executor", "Outcome", "read_outcome"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run came to.
@@ -42,14 +49,18 @@ class Outcome:
         device, precision, torch: what it was computed with.
     """
 
-    accuracy: float
-    sparsity: float
-    sparsity_by_layer: Mapping[str, float]
+    accuracy: _Share
+    sparsity: _Share
+    sparsity_by_layer: Mapping[str, _Share]
     epochs: int
     planned: int
     device: str
     precision: str
     torch: str
+
+
+_OUTCOMES = TypeAdapter(Outcome)
+_OUTCOME, _NETWORK = "outcome.json", "net.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,52 +100,81 @@ class Executor:
         """The checkpoint that is given in place of the pre-training.
 
         Raises:
-            GraderError: it does not fit the network.
+            GraderError: it cannot be read, or is not such a network.
         """
         if self.pretrained is None:
             return {}
-        return read_checkpoint(self.pretrained, self.code.network.ResNetCIFAR(self.assignment.training.num_layers))
+        content = pretrained_content(self.pretrained)
+        model = {name: np.zeros(value.shape, np.float32) for name, value in self._like.items()}
+        found = read_pretrained(self.pretrained.name, content, model, self.assignment)
+        return {name: torch.tensor(array) for name, array in found.items()}
 
     def _is_given(self, run: Run) -> bool:
         """Whether a checkpoint takes the place of the run."""
         return run.name == PRETRAIN and self.pretrained is not None
 
-    def key(self, run: Run, runs: Mapping[str, Run]) -> str:
-        """A digest of everything that a run's numbers depend on."""
+    def inputs(self, run: Run, runs: Mapping[str, Run]) -> dict[str, Any]:
+        """Everything that a run's numbers depend on; plain data."""
         if self._is_given(run):
-            return _digest({name: _digest_of_tensor(value) for name, value in self.weights.items()})
-        return _digest(
-            {
-                "code": self.code.digest,
-                "images": self._images_digest,
-                "experiment": run.experiment.model_dump(mode="json", exclude={"title", "published", "optional"}),
-                "value": run.value,
-                "epochs": run.epochs,
-                "training": self.assignment.training.model_dump(mode="json"),
-                "target": self.assignment.term.target_sparsity,
-                "ramp": self.assignment.term.ramp_epochs,
-                "precision": self.precision if run.experiment.trains else "",
-                "start": self.key(runs[run.start], runs) if run.start else "",
-            }
-        )
+            weights = {name: _digest_of_tensor(value) for name, value in self.weights.items()}
+            return {"code": self.code.digest, "images": self._images_digest, "weights": weights}
+        return {
+            "code": self.code.digest,
+            "images": self._images_digest,
+            "experiment": run.experiment.model_dump(mode="json", exclude={"title", "published", "optional"}),
+            "value": run.value,
+            "epochs": run.epochs,
+            "training": self.assignment.training.model_dump(mode="json"),
+            "target": self.assignment.term.target_sparsity,
+            "ramp": self.assignment.term.ramp_epochs,
+            "precision": self.precision if run.experiment.trains else "",
+            "start": self.key(runs[run.start], runs) if run.start else "",
+        }
+
+    def key(self, run: Run, runs: Mapping[str, Run]) -> str:
+        """A digest of the inputs."""
+        return _digest(self.inputs(run, runs))
 
     def folder(self, run: Run, runs: Mapping[str, Run]) -> Path:
         """Where a run is kept: by its name, and by its key."""
         return self.root / run.name / self.key(run, runs)[:16]
 
     def outcome(self, run: Run, runs: Mapping[str, Run]) -> Outcome | None:
-        """What a run came to; None if it has not ended."""
-        return read_outcome(self.folder(run, runs))
+        """What a run came to; None if it has not ended, or its outcome or network is damaged."""
+        folder = self.folder(run, runs)
+        outcome = read_outcome(folder)
+        return outcome if outcome is not None and self._network(folder) is not None else None
+
+    def damage(self, run: Run, runs: Mapping[str, Run]) -> str:
+        """Which file of an ended run is missing or damaged, and what to do; empty if none is."""
+        folder = self.folder(run, runs)
+        if not (folder / _OUTCOME).exists() or self.outcome(run, runs) is not None:
+            return ""
+        file = folder / (_OUTCOME if read_outcome(folder) is None else _NETWORK)
+        return f"{file} is missing or damaged, so {run.name} is not counted: `grader runs run {run.name}` mends it"
+
+    def _network(self, folder: Path) -> dict[str, Tensor] | None:
+        return read_network(folder / _NETWORK, self._like)
+
+    @cached_property
+    def _like(self) -> dict[str, Tensor]:
+        """The state that every network of the assignment has, without values."""
+        with torch.device("meta"):
+            net: nn.Module = self.code.network.ResNetCIFAR(num_layers=self.assignment.training.num_layers)
+        return net.state_dict()
 
     def carry_out(self, run: Run, runs: Mapping[str, Run], watch: Watch) -> Outcome:
         """Carry out a run, unless it has ended before; the one that it starts from must have.
+
+        One of which the outcome or the network is damaged has not ended.
 
         Raises:
             GraderError: the images or the disk refuse.
         """
         folder = self.folder(run, runs)
-        if (before := read_outcome(folder)) is not None:
+        if (before := self.outcome(run, runs)) is not None:
             return before
+        write_atomically(folder / INPUTS, [json.dumps(self.inputs(run, runs), indent=1).encode()])
         precision = self._precision(folder) if run.experiment.trains else "float32"
         making = Making(
             code=self.code,
@@ -147,8 +187,8 @@ class Executor:
         )
         net = self._made(making)
         outcome = self._measured(net, run, precision)
-        write_atomically(folder / "net.safetensors", [save(_on_cpu(net.state_dict()))])
-        write_atomically(folder / "outcome.json", [json.dumps(asdict(outcome), indent=1).encode()])
+        write_atomically(folder / _NETWORK, [save(_on_cpu(net.state_dict()))])
+        write_atomically(folder / _OUTCOME, [json.dumps(asdict(outcome), indent=1).encode()])
         return outcome
 
     def _made(self, making: Making) -> nn.Module:
@@ -183,7 +223,14 @@ class Executor:
         return float(self.code.train_util.evaluate_images(net, self.test_set))
 
     def _start(self, run: Run, runs: Mapping[str, Run]) -> dict[str, Tensor]:
-        return load_file(self.folder(runs[run.start], runs) / "net.safetensors") if run.start else {}
+        if run.start is None:
+            return {}
+        state = self._network(self.folder(runs[run.start], runs))
+        if state is None:
+            raise GraderError(
+                f"{run.name} starts from {run.start}, whose network is missing or damaged: run that first"
+            )
+        return state
 
     def _rounds(self, run: Run, folder: Path, watch: Watch, precision: str) -> Rounds | None:
         if not run.experiment.trains or self._is_given(run):
@@ -204,6 +251,7 @@ class Executor:
             watch,
             settled=min(term.ramp_epochs, run.epochs) if ramp else 1,
             accelerated=partial(self.code.train_util.accelerated, precision=precision),
+            like=self._like,
         )
 
     def _precision(self, folder: Path) -> Literal["float32", "bfloat16"]:
@@ -211,15 +259,19 @@ class Executor:
         if self.precision != "auto":
             return self.precision
         path = folder / "precision"
-        if not path.is_file():
+        if not path.is_file() or path.read_bytes() not in (b"bfloat16", b"float32"):
             write_atomically(path, [self.code.train_util.fastest_precision(self.device).encode()])
-        return "bfloat16" if path.read_text() == "bfloat16" else "float32"
+        return "bfloat16" if path.read_bytes() == b"bfloat16" else "float32"
 
     def _images(self, split: str) -> Any:
         try:
-            return self.code.train_util.load_cifar10(split, self.data, device=self.device)
-        except (FileNotFoundError, ValueError) as error:
-            raise GraderError(str(error)) from None
+            found = self.code.train_util.load_cifar10(split, self.data, device=self.device)
+        except (OSError, ValueError) as error:
+            what, _, advice = str(error).partition(": ")
+            # What it advises on downloading is for Python code.
+            raise no_images(split, what if "download=True" in advice else str(error)) from None
+        require_cifar10(found.classes, self.data)
+        return found
 
     @cached_property
     def _images_digest(self) -> str:
@@ -229,28 +281,12 @@ class Executor:
         return digest.hexdigest()
 
 
-def read_checkpoint(path: Path, net: nn.Module) -> dict[str, Tensor]:
-    """The weights of a checkpoint, safetensors or ``torch.save``, that fit a network.
-
-    Raises:
-        GraderError: it cannot be read, or does not fit.
-    """
-    load: Callable[[Path], Any] = (
-        load_file if path.suffix == ".safetensors" else partial(torch.load, weights_only=True, map_location="cpu")
-    )
-    try:
-        state: dict[str, Tensor] = dict(load(path))
-        net.load_state_dict(state)
-    except Exception as error:
-        told = str(error).splitlines()[0][:200]
-        raise GraderError(f"{path} is no checkpoint of this network: {told}") from None
-    return state
-
-
 def read_outcome(folder: Path) -> Outcome | None:
-    """What the run in a folder came to; None if it has not ended."""
-    path = folder / "outcome.json"
-    return Outcome(**json.loads(path.read_text())) if path.is_file() else None
+    """What the run in a folder came to; None if it has not ended, or the file is damaged."""
+    try:
+        return _OUTCOMES.validate_json((folder / _OUTCOME).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

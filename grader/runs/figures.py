@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import Tensor
 
+from grader.files import write_atomically
 from grader.runs.code import Code
 from grader.runs.execute import Outcome
 from grader.runs.plan import PRETRAIN, Run
-from grader.runs.rounds import read_metrics
+from grader.runs.rounds import read_curve
 
 __all__ = ["draw"]
 
@@ -24,24 +26,26 @@ _SIZE = (6.4, 4.0)
 
 def draw(code: Code, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path],
          out: Path) -> list[Path]:  # fmt: skip
-    """Draw what there are outcomes for, as SVG files in ``out``; returns their paths.
+    """Draw what there are outcomes for, as SVG files in ``out``, each written whole; returns their paths.
 
     Args:
         code: the assignment's modules.
-        runs: all runs by name.
+        runs: all runs by name. One whose metrics are damaged has no training curve.
         outcomes: of those that have ended, by name.
         folders: where each run is kept, by name.
         out: a folder; made if it is missing.
+
+    Raises:
+        GraderError: the disk refuses.
     """
     ended = {name: run for name, run in runs.items() if name in outcomes}
     figures = {
         "accuracy-by-sparsity": _accuracy_by_sparsity(ended, outcomes),
         "accuracy-by-bits": _accuracy_by_bits(ended, outcomes),
         "sparsity-by-layer": _sparsity_by_layer(ended, outcomes),
-        "training-curves": _training_curves(ended, folders),
+        "training-curves": _training_curves(ended, outcomes, folders),
         "weights-and-levels": _weights_and_levels(code, ended, folders),
     }
-    out.mkdir(parents=True, exist_ok=True)
     return [_saved(figure, out / f"{name}.svg") for name, figure in figures.items() if figure is not None]
 
 
@@ -49,8 +53,10 @@ def _saved(figure: Figure, path: Path) -> Path:
     """Without a date and with fixed ids, so that the same numbers give the same bytes."""
     from matplotlib import rc_context
 
+    drawn = io.BytesIO()
     with rc_context({"svg.hashsalt": path.stem}):
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    write_atomically(path, [drawn.getvalue()])
     return path
 
 
@@ -114,8 +120,11 @@ def _sparsity_by_layer(runs: Mapping[str, Run], outcomes: Mapping[str, Outcome])
     return figure
 
 
-def _training_curves(runs: Mapping[str, Run], folders: Mapping[str, Path]) -> Figure | None:
-    curves = {run.name: read_metrics(folders[run.name]) for run in runs.values() if run.experiment.trains}
+def _training_curves(
+    runs: Mapping[str, Run], outcomes: Mapping[str, Outcome], folders: Mapping[str, Path]
+) -> Figure | None:
+    trained = [run.name for run in runs.values() if run.experiment.trains]
+    curves = {name: read_curve(folders[name], outcomes[name].epochs) for name in trained}
     if not any(curves.values()):
         return None
     figure, axes = _axes("Test accuracy while training", "epoch", "test accuracy (%)")

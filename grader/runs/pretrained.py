@@ -11,7 +11,7 @@ from grader.assignment import Training
 from grader.errors import GraderError
 from grader.files import write_atomically
 from grader.runs.execute import read_outcome
-from grader.runs.rounds import read_metrics
+from grader.runs.rounds import read_curve
 
 __all__ = ["ImageKind", "keep"]
 
@@ -33,13 +33,15 @@ def keep(folder: Path, training: Training, images: ImageKind, target: Path) -> N
         target: a file of safetensors.
 
     Raises:
-        GraderError: the run has not ended, or the target cannot be written.
+        GraderError: the run has not ended, its curve is damaged, or the target cannot be written.
     """
     outcome = read_outcome(folder)
     if outcome is None or not outcome.epochs:
         raise GraderError(f"{folder} holds no ended pre-training: run `grader runs pretrain` first")
+    curve = read_curve(folder, outcome.epochs)
+    if not curve:
+        raise GraderError(f"{folder / 'metrics.jsonl'} is missing or damaged: remove {folder}, and train again")
     weights = (folder / "net.safetensors").read_bytes()
-    curve = read_metrics(folder)
     record = {
         "network": f"ResNet-{training.num_layers}",
         "sha256": hashlib.sha256(weights).hexdigest(),

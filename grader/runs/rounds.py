@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +19,12 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from grader.files import write_atomically
+from grader.runs.networks import fits
 
-__all__ = ["Rounds", "Watch", "read_metrics"]
+__all__ = ["Rounds", "Watch", "read_curve", "read_metrics"]
 
 _NET, _MOMENTUM, _GENERATOR = "net.", "momentum.", "generator"
+_MEASURED = ("train_loss", "train_accuracy", "test_accuracy", "images_per_second")
 
 
 class Watch(Protocol):
@@ -59,6 +62,7 @@ class Rounds:
         test: measures a network, a fraction.
         settled: the epoch from which on a network may be the best one: before, it is not yet pruned as it should be.
         accelerated: ``train_util.accelerated`` with a precision.
+        like: the state of such a network; a snapshot that does not fit is as none.
         watch: who is told.
     """
 
@@ -71,6 +75,7 @@ class Rounds:
         *,
         settled: int = 1,
         accelerated: Callable[[nn.Module], Any],
+        like: Mapping[str, Tensor],
     ) -> None:
         self.dataset = loader.dataset
         self._loader = loader
@@ -80,8 +85,11 @@ class Rounds:
         self._settled = settled
         self._accelerated = accelerated
         self._stack = ExitStack()
-        self._snapshot = _read_snapshot(folder / "last.safetensors")
-        self._metrics = read_metrics(folder)[: self.done]
+        metrics = read_metrics(folder)
+        snapshot = _read_snapshot(folder / "last.safetensors", like)
+        # Without the metrics of its epochs nobody knows which of them was the best: they are trained again.
+        self._snapshot = snapshot if snapshot and len(metrics) >= snapshot.epoch else None
+        self._metrics = metrics[: self.done]
         self._epoch = 0
         self._net: nn.Module
         self._optimizer: torch.optim.Optimizer | None = None
@@ -141,9 +149,10 @@ class Rounds:
             return
         self._optimizer = optimizer
         if self._snapshot is not None and self._epoch == self.done + 1:
-            parameters = dict(self._net.named_parameters())
-            for name, momentum in self._snapshot.part(_MOMENTUM).items():
-                optimizer.state[parameters[name]]["momentum_buffer"] = momentum.to(parameters[name].device)
+            momentum = self._snapshot.part(_MOMENTUM)
+            for name, parameter in self._net.named_parameters():
+                if name in momentum:
+                    optimizer.state[parameter]["momentum_buffer"] = momentum[name].to(parameter.device)
 
     def _note_logits(self, net: nn.Module, _inputs: object, logits: Tensor) -> None:
         if net.training:
@@ -187,17 +196,41 @@ def _loss_and_right(logits: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([loss, (logits.argmax(dim=1) == targets).sum()])
 
 
-def _read_snapshot(path: Path) -> _Snapshot | None:
-    """The snapshot, or None if there is none that can be read: writing is atomic, but a disk may fail."""
+def _read_snapshot(path: Path, like: Mapping[str, Tensor]) -> _Snapshot | None:
+    """The snapshot, or None if there is none that can be used: writing is atomic, but a disk may fail."""
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-            return _Snapshot(int(file.metadata()["epoch"]), tensors)
-    except (OSError, SafetensorError):
+            snapshot = _Snapshot(int((file.metadata() or {})["epoch"]), tensors)
+        torch.Generator().set_state(tensors[_GENERATOR])
+    except (OSError, SafetensorError, LookupError, ValueError, TypeError, RuntimeError):
         return None
+    momentum = snapshot.part(_MOMENTUM)
+    known = {name: like[name] for name in momentum.keys() & like.keys()}
+    return snapshot if snapshot.epoch > 0 and fits(snapshot.part(_NET), like) and fits(momentum, known) else None
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """What each finished epoch of a run came to."""
-    path = folder / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    """What each finished epoch of a run came to, up to the first line that is damaged."""
+    try:
+        lines = (folder / "metrics.jsonl").read_bytes().splitlines()
+    except OSError:
+        return []
+    return list(takewhile(bool, map(_metrics_of, range(1, len(lines) + 1), lines)))
+
+
+def read_curve(folder: Path, epochs: int) -> list[dict[str, Any]]:
+    """What each epoch of an ended run came to; empty where that is no longer known of all of them."""
+    metrics = read_metrics(folder)
+    return metrics if len(metrics) == epochs else []
+
+
+def _metrics_of(epoch: int, line: bytes) -> dict[str, Any]:
+    """The line of an epoch; empty if it is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict) or found.get("epoch") != epoch:
+        return {}
+    return found if all(isinstance(found.get(name), (int, float)) for name in _MEASURED) else {}

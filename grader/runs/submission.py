@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def write_submission(
         outcomes: of those that have ended.
         folders: where each run is kept.
         reference: the solved assignment.
-        target: a folder, made if it is missing.
+        target: an empty folder, made if it is missing; as it was if writing fails.
 
     Returns:
         The names of the runs that it lacks.
@@ -64,20 +65,35 @@ def write_submission(
     Raises:
         GraderError: ``target`` holds something else, or cannot be written.
     """
+    answers = (reference / FILE).read_text(encoding="utf-8")
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        if any(target.iterdir()):
-            raise GraderError(f"{target} is not empty: name a new folder")
-        for name in EDITABLE:
-            write_atomically(target / name, [(reference / name).read_bytes()])
-        answers = (reference / FILE).read_text(encoding="utf-8")
-        write_atomically(target / FILE, [fill(answers, runs, outcomes).encode()])
-        for name, file in _networks(runs):
-            if name in outcomes:
-                write_atomically(target / file, [_state_dict(folders[name] / "net.safetensors")])
+        with _whole_or_not(target):
+            for name in EDITABLE:
+                write_atomically(target / name, [(reference / name).read_bytes()])
+            write_atomically(target / FILE, [fill(answers, runs, outcomes).encode()])
+            for name, file in _networks(runs):
+                if name in outcomes:
+                    write_atomically(target / file, [_state_dict(folders[name] / "net.safetensors")])
     except OSError as error:
         raise GraderError(f"{target} cannot be written: {error.strerror}") from None
     return [name for name in runs if name not in outcomes and _kind(runs[name]) in _NUMBERS]
+
+
+@contextmanager
+def _whole_or_not(target: Path) -> Iterator[None]:
+    """An empty folder to fill, which is as it was if that fails: a later attempt would refuse a part."""
+    is_new = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    if any(target.iterdir()):
+        raise GraderError(f"{target} is not empty: name a new folder")
+    try:
+        yield
+    except BaseException:
+        for path in target.iterdir():
+            path.unlink()
+        if is_new:
+            target.rmdir()
+        raise
 
 
 def fill(answers: str, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> str:

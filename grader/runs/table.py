@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from grader.runs.execute import Outcome
 from grader.runs.plan import Run
@@ -37,20 +37,43 @@ class Row:
 def rows(runs: Iterable[Run], outcomes: Mapping[str, Outcome]) -> list[Row]:
     """The rows of all runs but the pre-training, which ``float`` measures; drops are percentage points below it."""
     baseline = outcomes["float"].accuracy if "float" in outcomes else None
-    return [_row(run, outcomes.get(run.name), baseline) for run in runs if run.experiment.method != "pretrain"]
+    named = {run.name: run for run in runs}
+    return [_row(run, named, outcomes, baseline) for run in named.values() if run.experiment.method != "pretrain"]
 
 
-def _row(run: Run, outcome: Outcome | None, baseline: float | None) -> Row:
+def _row(run: Run, named: Mapping[str, Run], outcomes: Mapping[str, Outcome], baseline: float | None) -> Row:
+    outcome = outcomes.get(run.name)
     published = "" if run.published is None else f"{run.published:.2f}"
     part, name = run.experiment.part, _network(run)
     if outcome is None:
         return Row(part, run.name, name, NOT_MEASURED, "", "", "", published)
     drop = "" if baseline is None else f"{100 * (baseline - outcome.accuracy):.2f}"
     epochs = "" if not outcome.planned else f"{outcome.epochs}"
-    if outcome.epochs < outcome.planned:
-        epochs = f"{outcome.epochs} of {outcome.planned}"
+    if _is_short(outcome):
+        epochs = _passes(outcome)
+    elif (start := _short_start(run, named, outcomes)) is not None:
+        epochs = f"{epochs} from a run of {_passes(start)}".strip()
     accuracy, sparsity = f"{100 * outcome.accuracy:.2f}", f"{100 * outcome.sparsity:.3f}"
     return Row(part, run.name, name, accuracy, drop, sparsity, epochs, published)
+
+
+def _short_start(run: Run, named: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> Outcome | None:
+    """The nearest of the runs that a run descends from that was trained with fewer passes than planned."""
+    while run.start is not None:
+        run = named[run.start]
+        outcome = outcomes.get(run.name)
+        if outcome is not None and _is_short(outcome):
+            return outcome
+    return None
+
+
+def _is_short(outcome: Outcome) -> bool:
+    """Whether there were fewer passes than planned; a checkpoint that is given has none."""
+    return 0 < outcome.epochs < outcome.planned
+
+
+def _passes(outcome: Outcome) -> str:
+    return f"{outcome.epochs} of {outcome.planned}"
 
 
 def _network(run: Run) -> str:
@@ -61,11 +84,13 @@ def _network(run: Run) -> str:
 
 
 def as_rich(table_rows: Iterable[Row]) -> Table:
-    """For a terminal: networks by the names that ``grader runs run`` takes."""
-    table = Table("part", "run")
+    """For a terminal: networks by the names that ``grader runs run`` takes, which stay whole however narrow it is."""
+    shown = list(table_rows)
+    longest = max((len(row.run) for row in shown), default=0)
+    table = Table("part", Column("run", no_wrap=True, min_width=longest))
     for column in NUMBERS:
         table.add_column(column, justify="right")
-    for row in table_rows:
+    for row in shown:
         table.add_row(row.part, row.run, *row.numbers())
     return table
 

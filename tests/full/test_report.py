@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from grader.checks import full
 from grader.errors import CheckFailed, GraderError
 from grader.full import measures
 from grader.full.exam import Exam
-from grader.full.standard import FullOptions, empty_interview, load_standard
+from grader.full.standard import FullOptions, empty_interview, load_standard, pretrained_content
 from grader.grade import Grader
 from grader.interview import Interview
 from grader.render.html import render_html
@@ -132,6 +134,24 @@ def test_a_missing_network_or_data_set_is_one_sentence(
     shutil.copytree(data / "test" / "cat", other / "test" / "cat")
     with pytest.raises(GraderError, match="are not CIFAR-10's, but of classes cat"):
         load_standard(assignment, FullOptions(other, pretrained_file), locations.pristine())
+
+
+def test_a_pretrained_network_is_a_regular_file_of_some_size(tmp_path: Path) -> None:
+    """A pipe would be waited for, and a device has no end."""
+    pipe, large = tmp_path / "pipe", tmp_path / "large.pt"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(2**26 + 1)
+    whole = "the pre-trained network {} {}: name the class's checkpoint with --pretrained FILE"
+    for path, what in (
+        (pipe, "is no regular file"),
+        (Path("/dev/zero"), "is no regular file"),
+        (tmp_path, "is no regular file"),
+        (large, "is larger than 64 MiB"),
+        (large / "net.pt", "cannot be read (Not a directory)"),
+    ):
+        with pytest.raises(GraderError, match=f"^{re.escape(whole.format(path, what))}$"):
+            pretrained_content(path)
 
 
 def test_the_variable_names_the_data_set(

@@ -98,7 +98,15 @@ def test_options_of_a_class_and_of_experiments_do_not_mix(options: list[str], me
 
 
 def test_missing_images_and_unknown_devices_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(GraderError, match=r"CIFAR-10 is not in .*put cifar-10-batches-py"):
+    with pytest.raises(GraderError, match=r"CIFAR-10 is not in [^:]*; name the folder of CIFAR-10 .* with --data"):
         call("run", "float", "--data", tmp_path, "--device", "cpu")
     with pytest.raises(GraderError, match="--device toaster: "):
         call("run", "float", "--data", tmp_path, "--device", "toaster")
+    with pytest.raises(GraderError, match=r"--device meta: [^\n]*$"):
+        call("run", "float", "--data", tmp_path, "--device", "meta")
+
+
+def test_figures_of_nothing_are_none(short_rubric: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match="no run has ended of which there is a figure"):
+        call("figures", tmp_path / "figures", "--assignment", short_rubric, "--data", images, "--out", tmp_path)
+    assert not (tmp_path / "figures").exists()

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from rich.console import Console
+from safetensors.torch import load_file
 
 from grader import locations
 from grader.errors import GraderError
+from grader.runs import submission
 from grader.runs.execute import Executor, Outcome
 from grader.runs.figures import draw
 from grader.runs.plan import Run, chosen, plan
 from grader.runs.rounds import read_metrics
 from grader.runs.submission import write_submission
-from grader.runs.table import as_markdown, rows
+from grader.runs.table import as_markdown, as_rich, rows
 from grader.submission import EDITABLE, load_submission
 from grader.written import read_written
 from tests.conftest import ROOT
+from tests.images import write_folder
 from tests.runs.conftest import Silence
 
 
@@ -86,19 +92,57 @@ def test_the_best_of_a_ramp_is_pruned_as_far_as_it_should_be(finished: Executor,
 def test_a_checkpoint_takes_the_place_of_the_pretraining(
     executor: Executor, finished: Executor, runs: dict[str, Run], tmp_path: Path
 ) -> None:
-    """As safetensors and as torch.save; one that does not fit is said."""
+    """As safetensors and as torch.save, by the rules for networks that are handed in."""
     checkpoint = finished.folder(runs["pretrain"], runs) / "net.safetensors"
     expected = finished.outcome(runs["float"], runs)
     assert expected is not None
-    torch.save(load_file(checkpoint), tmp_path / "net.pt")
+    wrapped = {f"module.{name}": value for name, value in load_file(checkpoint).items()}
+    torch.save({"state_dict": wrapped, "epoch": 3}, tmp_path / "net.pt")
     for path in (checkpoint, tmp_path / "net.pt"):
         given, watch = replace(executor, pretrained=path, root=tmp_path / path.suffix), Silence()
         given.carry_out(runs["pretrain"], runs, watch)
         assert given.carry_out(runs["float"], runs, watch).accuracy == expected.accuracy
         assert watch.epochs == 0
-    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(GraderError, match=r"other\.safetensors is no checkpoint of this network: "):
-        replace(executor, pretrained=tmp_path / "other.safetensors").key(runs["pretrain"], runs)
+    others = replace(executor, pretrained=checkpoint)
+    others.__dict__["test_set"] = executor.train_set  # other images
+    assert others.key(runs["pretrain"], runs) != replace(executor, pretrained=checkpoint).key(runs["pretrain"], runs)
+
+
+def test_what_is_no_network_takes_no_place(finished: Executor, runs: dict[str, Run], tmp_path: Path) -> None:
+    """One sentence each, of what torch says nothing but what matters."""
+    state = load_file(finished.folder(runs["pretrain"], runs) / "net.safetensors")
+    bias = "final_fc.linear.bias"
+    path = tmp_path / "net.pt"
+    for content, message in (
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
+        ({"weight": torch.zeros(2)}, "holds none of the network's 47 tensors"),
+        ({**state, bias: state[bias] * torch.nan}, "holds NaN or infinite values"),
+        ({**state, bias: state[bias].int()}, "is torch.int32, but should be floating point"),
+        (torch.nn.Linear(1, 1), "holds a whole object"),
+    ):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(GraderError, match=f"^the pre-trained network cannot be used: .*`net.pt` {message}") as told:
+            replace(finished, pretrained=path).key(runs["pretrain"], runs)
+        assert not {"\n", "\x1b"} & set(str(told.value))
+
+
+def test_images_of_other_classes_are_refused(executor: Executor, images: Path, tmp_path: Path) -> None:
+    shutil.copytree(images, tmp_path / "more")
+    (tmp_path / "more" / "train" / "stray").mkdir()
+    with pytest.raises(GraderError, match=r"more are not CIFAR-10's alone: remove the folders of stray$"):
+        _ = replace(executor, data=tmp_path / "more").train_set
+    write_folder(tmp_path / "others", classes=tuple("abcdefghij"))
+    with pytest.raises(GraderError, match="others are not CIFAR-10's, but of classes a, b"):
+        _ = replace(executor, data=tmp_path / "others").train_set
+    (tmp_path / "broken" / "cifar-10-batches-py").mkdir(parents=True)
+    for data in (tmp_path / "none", tmp_path / "broken"):
+        with pytest.raises(GraderError, match=r"the test images cannot be read: .*with --data DIR") as told:
+            _ = replace(executor, data=data).test_set
+        assert "download" not in str(told.value)
 
 
 def test_what_auto_means_is_measured_once_for_each_run(
@@ -127,6 +171,27 @@ def test_the_table_marks_what_was_not_measured_as_planned(
     assert "| 3c | quantized and fine-tuned, 2 bits | not measured |" in text
 
 
+def test_the_table_marks_what_starts_from_a_shortened_run(outcomes: dict[str, Outcome], runs: dict[str, Run]) -> None:
+    """But not what starts from a checkpoint that was given, which counts no epoch."""
+    outcomes["global-iterative"] = replace(outcomes["global-iterative"], epochs=1)
+    outcomes["pretrain"] = replace(outcomes["pretrain"], epochs=0)
+    shown = {row.run: row.epochs for row in rows(runs.values(), outcomes)}
+    assert shown["global-iterative"] == "1 of 3"
+    assert shown["sparse-ptq-3"] == "from a run of 1 of 3"
+    assert shown["sparse-qat-3"] == "3 from a run of 1 of 3"
+    assert (shown["ptq-3"], shown["qat-3"]) == ("", "3")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_table_has_whole_names(outcomes: dict[str, Outcome], runs: dict[str, Run], width: int) -> None:
+    outcomes["global-iterative"] = replace(outcomes["global-iterative"], epochs=1)
+    del outcomes["finetuned"]
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(as_rich(rows(runs.values(), outcomes)))
+    names = {run.name for run in runs.values() if run.experiment.method != "pretrain"}
+    assert names <= set(stream.getvalue().split())
+
+
 def test_figures_are_drawn_of_what_there_is(
     finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
 ) -> None:
@@ -137,6 +202,39 @@ def test_figures_are_drawn_of_what_there_is(
     assert [path.name for path in drawn[0]] == names
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*drawn, strict=True))
     assert draw(finished.code, runs, {"float": outcomes["float"]}, folders, tmp_path / "few") == []
+
+
+def test_figures_into_a_file_are_refused(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(GraderError, match=r"file/[\w-]+\.svg cannot be written: "):
+        draw(finished.code, runs, outcomes, folders, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_submission_that_fails_leaves_the_folder_as_it_was(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path, is_there: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    target, write = tmp_path / "mine", submission.write_atomically
+    if is_there:
+        target.mkdir()
+
+    def until_full(path: Path, chunks: Iterable[bytes]) -> None:
+        if path.name == "net_after_iterative_prune.pt":
+            raise GraderError("the disk is full")
+        write(path, chunks)
+
+    monkeypatch.setattr(submission, "write_atomically", until_full)
+    with pytest.raises(GraderError, match="the disk is full"):
+        write_submission(runs, outcomes, folders, ROOT / "reference", target)
+    assert target.exists() == is_there and not list(tmp_path.rglob("*.*"))
+    monkeypatch.undo()
+    write_submission(runs, outcomes, folders, ROOT / "reference", target)
 
 
 def test_a_submission_has_the_networks_and_the_numbers(

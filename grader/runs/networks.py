@@ -1,0 +1,28 @@
+"""Networks that a run left on the disk, where what was written whole may be damaged since, or be of another network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+__all__ = ["fits", "read_network"]
+
+
+def fits(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> bool:
+    """Whether a state has the names, shapes and types of another; of that no value is read."""
+    return state.keys() == like.keys() and all(
+        value.shape == like[name].shape and value.dtype == like[name].dtype for name, value in state.items()
+    )
+
+
+def read_network(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The state in a file of safetensors; None if it cannot be read or does not fit ``like``."""
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError):
+        return None
+    return state if fits(state, like) else None
