@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,6 +29,9 @@ _NAMES = {
     "3d": "quantized_sparse_net_after_finetune_4bit.pt",
 }
 """By part, the name of its checkpoint, or of the first of them."""
+
+_ONE_SHOT = re.compile(r"q(\d+(?:\.\d+)?)")
+"""A field of 2(b) in answers.toml: the percentage that was pruned."""
 
 
 def _title(part: str) -> str:
@@ -83,6 +87,7 @@ class Exam:
         interview: a worker that opens them.
         written: the parsed answers.toml.
         rerun: runs the student's own training functions; None where that was not asked for.
+        template: the answers.toml that students were given.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Exam:
         interview: Interview,
         written: Written,
         rerun: Rerun | None = None,
+        template: Written | None = None,
     ) -> None:
         self.standard = standard
         self._rerun = rerun
@@ -101,6 +107,7 @@ class Exam:
         self._handed_in = handed_in
         self._interview = interview
         self._written = written
+        self._template = template or Written()
         self._rows: dict[tuple[str, str, int | None], Measurement] = {}
 
     @property
@@ -251,6 +258,22 @@ class Exam:
     def reported(self, *path: str) -> float | None:
         """A number of answers.toml, in percent; None where there is none."""
         return self._written.number(*path)
+
+    def one_shot_percentages(self) -> tuple[float, ...]:
+        """The percentages whose accuracies 2(b) asks for: the term's, or those that the template has fields for.
+
+        Where these are not the same, and the term's are not reported more completely, a student has filled in what
+        was given.
+        """
+        asked, fields = self._term.one_shot_sparsities, self._template.tables.get("2b", {})
+        offered = tuple(float(found[1]) for key in fields if (found := _ONE_SHOT.fullmatch(key)))
+        if not offered or set(asked) <= set(offered):
+            return asked
+        return max(offered, asked, key=lambda percents: sum(self.one_shot(q) is not None for q in percents))
+
+    def one_shot(self, percent: float) -> float | None:
+        """The reported accuracy with so many percent of every layer pruned."""
+        return self.reported("2b", f"q{percent:g}")
 
     def candidate_bits(self, network: Network) -> tuple[int, ...]:
         """The numbers of bits that a quantized network may be meant for.

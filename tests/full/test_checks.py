@@ -221,6 +221,25 @@ def test_what_needs_no_training_is_measured_by_the_judge(
         assert f"{table} {key} in answers.toml is empty" in failure(told({**right, key: '""'}), name).message
 
 
+def test_a_term_of_other_percentages_takes_what_the_template_has_fields_for(
+    session: MakeSession, standard: Standard, network: dict[str, np.ndarray]
+) -> None:
+    name, template = "one_shot_accuracies_are_as_reported", '[2b]\nprompt = "?"\nq30 = ""\nq50 = ""\nq70 = ""'
+
+    def told(percents: tuple[int, ...], wrong: int = 0) -> Session:
+        right = {q: 100 * standard.evaluator.accuracy(measures.pruned_by_layer(network, q)) for q in percents}
+        numbers = {**right, wrong: abs(right[wrong] - 50)} if wrong else right
+        answers = "[2b]\n" + "\n".join(f"q{q} = {accuracy}" for q, accuracy in numbers.items())
+        return session(answers=answers, template=template, one_shot=(40, 60, 80))
+
+    for percents in ((30, 50, 70), (40, 60, 80), (30, 40, 60, 80)):
+        run(told(percents), name)
+        assert f"q{percents[-1]}" in (failure(told(percents, percents[-1]), name).received or "")
+    assert "[2b] q30 in answers.toml is empty" in failure(told(()), name).message
+    assert "[2b] q80 in answers.toml is empty" in failure(told((40, 60)), name).message
+    assert "[2b] q30 in answers.toml is empty" in failure(told((1, 2, 3)), name).message
+
+
 def test_symmetric_levels_with_a_level_at_zero_are_right_too(
     session: MakeSession, standard: Standard, network: dict[str, np.ndarray]
 ) -> None:
