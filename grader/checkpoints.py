@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from grader.entries import Entry, note
+from grader.entries import COPY_MARK, Entry, note
 from grader.errors import TooLarge, UnusableSubmission
 from grader.notebook import listed
 
-__all__ = ["EITHER", "HandedIn", "MAX_FILE", "SUFFIXES", "collect"]  # noqa: RUF022  (sorted as the house sorts)
+__all__ = [  # noqa: RUF022  (sorted as the house sorts)
+    "EITHER",
+    "HandedIn",
+    "MAX_FILE",
+    "SUFFIXES",
+    "collect",
+    "parts_named",
+]
 
 EITHER = "3c or 3d"
 """The part of ``quantized_net_after_finetune.pt``, which the labs write in both; the network itself tells which."""
@@ -22,12 +29,22 @@ MAX_FILE = 16 * 2**20
 """Bytes of a checkpoint; a larger one is not read."""
 _MAX_FILES = 16
 
-_PART = re.compile(r"(?:^|_)(?:lab_?)?(2c|2d|2e|3c|3d)(?:_|$)")
+_PART = re.compile(r"(?<![^_/])(?:lab_?|part_?)?(2c|2d|2e|3c|3d)(?![^_/])")
 _QUANTIZED = re.compile(r"quant|qat")
 _SPARSE = re.compile(r"sparse|prun|global|iterative")
-_BITS = re.compile(r"(\d+)_?n?bits?|n?bits?_?=?(\d+)|_(\d+)$")
-_COPY = re.compile(r"_?\(\d+\)$|_copy$")
-"""What browsers and file managers add to the name of a second copy."""
+_TUNED = re.compile(r"fine_?tun|qat|aware")
+_UNTUNED = re.compile(r"before_?(?:fine_?tun|train)|(?<![a-z])(?:un|no|not|without)_?fine_?tun")
+_QUANTIZED_OTHERWISE = re.compile(r"(?<!a)symmetric|before|ptq")
+_LAB_3B = re.compile(r"(?<![^_/])(?:lab_?|part_?)?3b/|(?:^|/)(?:lab_?|part_?)?3b_|(?:lab_?|part_?)3b$")
+"""At another place of a name 3b are three bits."""
+_BITS = (
+    re.compile(r"(\d+)n?bit"),
+    re.compile(r"bits?_?=?(\d+)"),
+    re.compile(r"(\d+)_n?bit"),
+    re.compile(r"(?<!lab)(?<!part)_([2-8])b$"),
+    re.compile(r"(?:^|_)(?!(?:epochs?|seed|run|trial|try|version|lr|0)_)[^_]+_([2-8])$"),
+)
+"""Where a name tells the number of bits, the surest first. Another number is an epoch, a seed or a sparsity."""
 
 _ADVICE = "name it as the labs do, such as net_after_finetune.pt"
 
@@ -42,6 +59,7 @@ class HandedIn:
         bits: the number of bits that its name tells.
         content: its bytes; empty where ``problem`` says why it was not read.
         problem: a sentence without its subject.
+        is_tuned: whether its name says that it was fine-tuned.
     """
 
     path: str
@@ -49,49 +67,82 @@ class HandedIn:
     bits: int | None = None
     content: bytes = b""
     problem: str = ""
+    is_tuned: bool = False
 
 
 def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
-    """The checkpoints among the files of a submission, the shallowest of each network, and notes."""
-    placed: dict[tuple[str, int | None], Entry] = {}
+    """The checkpoints among the files of a submission, and notes.
+
+    Of two for the same network, the one counts whose name says that it was fine-tuned, then the shallowest.
+    """
+    placed: dict[tuple[str, int | None], tuple[Entry, bool]] = {}
     spare: list[str] = []
     unplaced: list[str] = []
+    untuned: list[str] = []
     foreign: list[str] = []
-    for entry in sorted(entries, key=lambda entry: (entry.path.count("/"), len(entry.name), entry.path)):
+    named = [(entry, _plain(entry.path)) for entry in entries]
+    for entry, path in sorted(named, key=lambda pair: (not _TUNED.search(pair[1]), *_order(pair[0]))):
         name = entry.name.casefold()
-        slot = _slot(entry.path.casefold().rpartition(".")[0])
+        slot = _slot(path)
         if name.endswith(_OTHER_SUFFIXES) and slot is not None:
             foreign.append(entry.path)
         elif name.endswith(SUFFIXES):
             if slot is None:
                 unplaced.append(entry.path)
+            elif _is_untuned(slot[0], path):
+                untuned.append(entry.path)
             elif slot in placed or len(placed) >= _MAX_FILES:
                 spare.append(entry.path)
             else:
-                placed[slot] = entry
-    return tuple(_read(entry, *slot) for slot, entry in placed.items()), [
+                placed[slot] = entry, bool(_TUNED.search(path))
+    return tuple(
+        _read(HandedIn(entry.path, *slot, is_tuned=tuned), entry) for slot, (entry, tuned) in placed.items()
+    ), [
         *note(f"Not taken, since the name does not say which network it is ({_ADVICE})", unplaced),
+        *note("Not taken, since by its name it is a network before its fine-tuning, or of another part", untuned),
         *note("Not taken, since another checkpoint has its place", spare),
         *note(f"Not taken, since a checkpoint ends in {listed(SUFFIXES)}", foreign),
     ]
 
 
+def parts_named(path: str) -> tuple[str, ...]:
+    """The parts that a checkpoint at this path may belong to; none where its name tells none."""
+    slot = _slot(_plain(path)) if path.casefold().endswith(SUFFIXES) else None
+    if slot is None:
+        return ()
+    return ("3c", "3d") if slot[0] == EITHER else (slot[0],)
+
+
+def _order(entry: Entry) -> tuple[int, int, str]:
+    return entry.path.count("/"), len(entry.name), entry.path
+
+
+def _plain(path: str) -> str:
+    """A path in small letters with underscores, without its suffix and marks of a copy; ``3(c)`` becomes ``3c``."""
+    path = COPY_MARK.sub("", path.casefold()).rpartition(".")[0]
+    return re.sub(r"[-. ]+", "_", re.sub(r"[-_. ]*\(([a-e])\)", r"\1", path))
+
+
 def _slot(path: str) -> tuple[str, int | None] | None:
-    """The part and the number of bits of a path in small letters, without its suffix; a folder may name the part."""
-    path = _COPY.sub("", re.sub(r"[-. ]+", "_", path))
-    stem = path.rpartition("/")[2]
-    part = named[1] if (named := _PART.search(path.replace("/", "_"))) else _described(stem)
+    """The part and the number of bits of a plain path; a folder may name the part."""
+    folders, _, stem = path.rpartition("/")
+    part = _named(stem) or _named(folders) or _described(stem)
     if part is None or part.startswith("2"):
         return None if part is None else (part, None)
-    bits = next((int(digits) for found in _BITS.findall(stem) for digits in found if digits), None)
-    return part, bits
+    return part, _bits(stem)
+
+
+def _named(path: str) -> str | None:
+    """The part that a path names; none where it names several."""
+    found = set(_PART.findall(path))
+    return found.pop() if len(found) == 1 else None
 
 
 def _described(stem: str) -> str | None:
     if _QUANTIZED.search(stem):
         if _SPARSE.search(stem):
             return "3d"
-        return "3c" if any(_BITS.findall(stem)) else EITHER
+        return EITHER if _bits(stem) is None else "3c"
     if "global" in stem:
         return "2e"
     if "iterative" in stem:
@@ -99,12 +150,23 @@ def _described(stem: str) -> str | None:
     return "2c" if re.search("fine_?tun", stem) else None
 
 
-def _read(entry: Entry, part: str, bits: int | None) -> HandedIn:
+def _bits(stem: str) -> int | None:
+    return next((int(found[1]) for told in _BITS if (found := told.search(stem))), None)
+
+
+def _is_untuned(part: str, path: str) -> bool:
+    stem = path.rpartition("/")[2]
+    if part.startswith("3") and (_QUANTIZED_OTHERWISE.search(stem) or (_LAB_3B.search(path) and not _named(path))):
+        return True
+    return _UNTUNED.search(stem) is not None
+
+
+def _read(item: HandedIn, entry: Entry) -> HandedIn:
     try:
-        return HandedIn(entry.path, part, bits, entry.read(MAX_FILE))
+        return replace(item, content=entry.read(MAX_FILE))
     except TooLarge:
         limit = MAX_FILE // 2**20
         problem = f"is larger than {limit} MiB, though the network takes 1.1 MB: save net.state_dict() alone"
-        return HandedIn(entry.path, part, bits, problem=problem)
+        return replace(item, problem=problem)
     except UnusableSubmission as error:
-        return HandedIn(entry.path, part, bits, problem=f"was not read: {error}")
+        return replace(item, problem=f"was not read: {error}")

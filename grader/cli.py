@@ -192,7 +192,7 @@ def _watch(
 
     print(f"Watching {path}; press Ctrl-C to stop.", flush=True)
     with suppress(KeyboardInterrupt), noting_interrupts() as interrupted:
-        for touched in changed_parts(path, [p.id for p in report.parts], interrupted):
+        for touched in changed_parts(path, [p.id for p in report.parts], interrupted, full=grader.is_full):
             try:
                 report = report.replaced(_grade(grader, path, touched))
             except UnusableSubmission as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -17,7 +18,10 @@ from pathlib import Path
 from grader.errors import TooLarge, UnusableSubmission
 from grader.notebook import listed
 
-__all__ = ["Entry", "directory_entries", "display_path", "file_entry", "note", "unpacked", "zip_entries"]
+__all__ = ["COPY_MARK", "Entry", "directory_entries", "display_path", "file_entry", "note", "unpacked", "zip_entries"]
+
+COPY_MARK = re.compile(r"(?: ?\(\d+\)|-\d+| - copy| copy)+(?=\.[a-z]+$)")
+"""What browsers, file managers and course sites put into the name of a second copy, in small letters."""
 
 _MIB = 2**20
 _MAX_ZIP = 64 * _MIB

@@ -37,7 +37,7 @@ RerunOption = Annotated[
     int, typer.Option(min=0, metavar="K", help="Run the submission's own training for K epochs, with --full.")
 ]
 RerunMinutesOption = Annotated[
-    float | None, typer.Option(min=0.01, help="What each training of --rerun may take; 60 if not given.")
+    float | None, typer.Option(help="What each training of --rerun may take, 0.01 to 10,000; 60 if not given.")
 ]
 RerunDeviceOption = Annotated[
     RerunDevice | None, typer.Option(help="Where --rerun trains; the CPU if not given.", show_choices=True)
@@ -55,8 +55,10 @@ def full_options(
     """What the options say; None for the quick profile.
 
     Raises:
-        GraderError: an option belongs to another that was not given.
+        GraderError: an option belongs to another that was not given, or is out of range.
     """
+    if rerun_minutes is not None and not 0.01 <= rerun_minutes <= 10_000:
+        raise GraderError(f"--rerun-minutes is {rerun_minutes:g}, but must be a number from 0.01 to 10,000")
     if not full:
         given = {"--data": data, "--pretrained": pretrained, "--rerun": rerun, "--rerun-minutes": rerun_minutes,
                  "--rerun-device": rerun_device}  # fmt: skip

@@ -145,7 +145,9 @@ class Grader:
 
         rerun = Rerun(self._standard, self._full, trainer) if self._full.rerun else None
         with empty_interview(Interview, self._assignment, self._isolation) as interview:
-            yield Exam(self._assignment, self._standard, submission.checkpoints, interview, written, rerun)
+            yield Exam(
+                self._assignment, self._standard, submission.checkpoints, interview, written, rerun, self._template
+            )
 
     def _chosen(self, parts: Iterable[str] | None) -> list[str]:
         known = self._assignment.parts

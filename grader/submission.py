@@ -10,7 +10,7 @@ from pathlib import Path
 
 from grader.checkpoints import HandedIn, collect
 from grader.collecting import MAX_FILE, Search, is_helper
-from grader.entries import Entry, directory_entries, display_path, file_entry, note, unpacked, zip_entries
+from grader.entries import COPY_MARK, Entry, directory_entries, display_path, file_entry, note, unpacked, zip_entries
 from grader.errors import InternalError, UnusableSubmission
 from grader.notebook import listed, same_text
 
@@ -30,8 +30,6 @@ PROVIDED = ("resnet20.py", "train_util.py")
 
 _NOTEBOOKS = (".ipynb", ".md")
 
-_COPY_MARK = re.compile(r"(?: ?\(\d+\)|-\d+| - copy| copy)(?=\.[a-z]+$)")
-"""What browsers, file managers and course sites put into the name of a second copy."""
 _NAMES = listed(EDITABLE)
 
 
@@ -152,7 +150,7 @@ def _order(entry: Entry) -> tuple[int, str]:
 
 def _canonical(name: str) -> str | None:
     """The file that a name stands for, spelled exactly or nearly so ("fp_layers (1).py")."""
-    plain = _COPY_MARK.sub("", name.casefold().strip())
+    plain = COPY_MARK.sub("", name.casefold().strip())
     known = {known.casefold(): known for known in (*EDITABLE, *PROVIDED)}
     return known.get(re.sub("[- ]", "_", plain))
 

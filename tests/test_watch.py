@@ -37,6 +37,21 @@ def test_the_parts_of_a_file(names: set[str], expected: list[str]) -> None:
     assert parts_of(names, PARTS) == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"answers.toml"}, ["p1.1", "2a", "2c", "3b", "3d", "bonus"]),
+        ({"net_after_finetune.pt"}, ["2c"]),
+        ({"Lab 3(d)/qat_4bit.pt"}, ["3d"]),
+        ({"hw4/quantized_net_after_finetune.safetensors", "best.pt"}, ["3d"]),
+        ({"lab2_pruning.py"}, ["2a", "2c"]),
+    ],
+)
+def test_the_full_profile_grades_networks_and_numbers_again(names: set[str], expected: list[str]) -> None:
+    parts = ["p1.1", "1a", "2a", "2c", "3b", "3d", "bonus"]
+    assert parts_of(names, parts, full=True) == expected
+
+
 class _Interrupting:
     """Interrupts the process while it is finalized, where Python drops the KeyboardInterrupt."""
 

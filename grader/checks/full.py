@@ -118,9 +118,9 @@ def check_one_shot_accuracies_are_as_reported(session: Session) -> None:
     """The reported accuracies after one-shot pruning are what the grader measures"""
     exam = session.exam
     tolerance = exam.thresholds.one_shot_tolerance
-    for percent in session.term.one_shot_sparsities:
+    for percent in exam.one_shot_percentages():
         where = f"[2b] q{percent:g}"
-        reported = _told(exam.reported("2b", f"q{percent:g}"), where)
+        reported = _told(exam.one_shot(percent), where)
         state = measures.pruned_by_layer(exam.standard.pretrained, percent)
         found = exam.measure_state("2b", f"pre-trained, {percent:g} % pruned", state, reported=reported)
         what = f"the accuracy with {percent:g} % of every layer pruned"

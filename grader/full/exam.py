@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,12 +30,21 @@ _NAMES = {
 }
 """By part, the name of its checkpoint, or of the first of them."""
 
+_ONE_SHOT = re.compile(r"q(\d+(?:\.\d+)?)")
+"""A field of 2(b) in answers.toml: the percentage that was pruned."""
+
+
+def _title(part: str) -> str:
+    """``2(c)``."""
+    return f"{part[0]}({part[1]})"
+
 
 @dataclass(frozen=True)
 class Network:
     """A network that was handed in: float weights, or quantized ones.
 
-    ``bits`` is what its name tells, or what its weights do; None for what may be of any number of bits.
+    ``bits`` is what its name tells, or what its weights do; None for what may be of any number of bits. ``is_tuned``
+    says whether the name tells of fine-tuning.
     """
 
     file: str
@@ -42,11 +52,21 @@ class Network:
     bits: int | None
     state: Arrays
     notes: tuple[str, ...]
+    is_tuned: bool = False
 
     @property
     def shown(self) -> str:
         """Its name in a message."""
         return f"`{listed([self.file])}`"
+
+
+def _is_among(network: Network, asked: tuple[int, ...]) -> bool:
+    """Whether a network may be of one of the numbers of bits that are asked for."""
+    return network.bits is None or network.bits in asked
+
+
+def _other_bits(network: Network, asked: tuple[int, ...]) -> str:
+    return f"{network.shown} has {network.bits} bits, but this term asks for {listed(map(str, asked))}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,7 @@ class Exam:
         interview: a worker that opens them.
         written: the parsed answers.toml.
         rerun: runs the student's own training functions; None where that was not asked for.
+        template: the answers.toml that students were given.
     """
 
     def __init__(
@@ -77,6 +98,7 @@ class Exam:
         interview: Interview,
         written: Written,
         rerun: Rerun | None = None,
+        template: Written | None = None,
     ) -> None:
         self.standard = standard
         self._rerun = rerun
@@ -85,6 +107,7 @@ class Exam:
         self._handed_in = handed_in
         self._interview = interview
         self._written = written
+        self._template = template or Written()
         self._rows: dict[tuple[str, str, int | None], Measurement] = {}
 
     @property
@@ -117,7 +140,7 @@ class Exam:
             read = read_network(self._interview, item.path, item.content, self.standard.pretrained)
         except CheckFailed as failure:
             return failure
-        network = Network(item.path, item.part, item.bits, read.state, read.notes)
+        network = Network(item.path, item.part, item.bits, read.state, read.notes, item.is_tuned)
         return self._placed(network) if item.part.startswith("3") else network
 
     def _placed(self, network: Network) -> Network:
@@ -145,37 +168,80 @@ class Exam:
         """The networks of a part, at least one.
 
         Raises:
-            CheckFailed: none was handed in, or one of them cannot be used.
+            CheckFailed: none was handed in, or none that can be used.
         """
-        for item in self._handed_in:
-            read = self._read[item.path]
-            if isinstance(read, CheckFailed) and item.part in (part, EITHER) and item.part[0] == part[0]:
-                raise read.again()
-        found = self.usable(part)
-        if not found:
-            raise CheckFailed(self._absence(part))
-        return found
+        if found := self.usable(part):
+            return found
+        for failure in self._broken(part):
+            raise failure.again()
+        raise CheckFailed(self._absence(part))
 
     def usable(self, part: str) -> list[Network]:
-        """The networks of a part that could be read; there may be none."""
-        return [read for read in self._read.values() if isinstance(read, Network) and read.part == part]
+        """The networks of a part that could be read and count for it; there may be none."""
+        return self._sorted_out(part)[0]
+
+    def _sorted_out(self, part: str) -> tuple[list[Network], list[str]]:
+        """The networks of a part that count for it, and why others do not: notes.
+
+        Nobody has to hand in those others, so they cost nothing while there are better ones.
+        """
+        found = [read for read in self._read.values() if isinstance(read, Network) and read.part == part]
+        asked = self._term.finetuned_bits
+        is_tuned = any(network.is_tuned for network in found if _is_among(network, asked))
+        counting: list[Network] = []
+        notes: list[str] = []
+        for network in found:
+            if not _is_among(network, asked) and any(_is_among(other, asked) for other in found):
+                why = _other_bits(network, asked)
+            elif is_tuned and not network.is_tuned:
+                why = f"{network.shown} does not say in its name that it was fine-tuned, as others do"
+            else:
+                counting.append(network)
+                continue
+            notes.append(f"{why}; it was left out of {_title(part)}.")
+        if counting:
+            left = f"It was left out, since there are other networks of {_title(part)}."
+            notes += [f"{failure.message}. {left}" for failure in self._broken(part)]
+        return counting, notes
+
+    def _broken(self, part: str) -> list[CheckFailed]:
+        """What is wrong with the files that may belong to a part and cannot be used."""
+        named = [item.path for item in self._handed_in
+                 if item.part == part or (item.part == EITHER and part.startswith("3"))]  # fmt: skip
+        return [read for path in named if isinstance(read := self._read[path], CheckFailed)]
 
     def network(self, part: str) -> Network:
         """The network of a part of Lab 2; see ``networks``."""
         return self.networks(part)[0]
 
     def _absence(self, part: str) -> str:
-        message = f"no network of {part[0]}({part[1]}) was handed in: save its state dict as {_NAMES[part]}"
+        message = f"no network of {_title(part)} was handed in: save its state dict as {_NAMES[part]}"
         for path, read in self._read.items():
             if isinstance(read, Network) and read.part.startswith("3") and "bit" not in path and part[0] == "3":
                 descent = "a pruned network" if read.part == "3d" else "the dense pre-trained network"
-                return f"{message} ({read.shown} was taken as that of 3({read.part[1]}): it descends from {descent})"
+                return f"{message} ({read.shown} was taken as that of {_title(read.part)}: it descends from {descent})"
         return message
 
     def notes(self, parts: list[str]) -> list[str]:
         """What a student should know of how the files were read, and how trainings were run again."""
         told = [rerun_note(self._rerun.options), *self._rerun.notes] if self._rerun else []
-        return told + [note for part in parts for network in self.usable(part) for note in network.notes]
+        for part in [part for part in _NAMES if part in parts]:
+            told += self._sorted_out(part)[1]
+            told += [note for network in self.usable(part) for note in network.notes]
+        return told + self._repeated(parts)
+
+    def _repeated(self, parts: list[str]) -> list[str]:
+        """Which trained networks were handed in for several parts: one network is hardly the result of both."""
+        holders: dict[str, list[Network]] = {}
+        for network in [network for part in _NAMES if part in parts for network in self.usable(part)]:
+            if not measures.is_untrained(network.state, self.standard.pretrained):
+                holders.setdefault(measures.digest_of(network.state), []).append(network)
+        return [
+            f"The files {listed(network.file for network in same)} hold the same trained network, though they were "
+            f"handed in for {listed(_title(part) for part in shared)}."
+            for same in holders.values()
+            if len(shared := list(dict.fromkeys(network.part for network in same))) > 1
+        ]
 
     # --- numbers
 
@@ -193,6 +259,22 @@ class Exam:
         """A number of answers.toml, in percent; None where there is none."""
         return self._written.number(*path)
 
+    def one_shot_percentages(self) -> tuple[float, ...]:
+        """The percentages whose accuracies 2(b) asks for: the term's, or those that the template has fields for.
+
+        Where these are not the same, and the term's are not reported more completely, a student has filled in what
+        was given.
+        """
+        asked, fields = self._term.one_shot_sparsities, self._template.tables.get("2b", {})
+        offered = tuple(float(found[1]) for key in fields if (found := _ONE_SHOT.fullmatch(key)))
+        if not offered or set(asked) <= set(offered):
+            return asked
+        return max(offered, asked, key=lambda percents: sum(self.one_shot(q) is not None for q in percents))
+
+    def one_shot(self, percent: float) -> float | None:
+        """The reported accuracy with so many percent of every layer pruned."""
+        return self.reported("2b", f"q{percent:g}")
+
     def candidate_bits(self, network: Network) -> tuple[int, ...]:
         """The numbers of bits that a quantized network may be meant for.
 
@@ -200,13 +282,9 @@ class Exam:
             CheckFailed: its name tells one that this term does not ask for.
         """
         asked = self._term.finetuned_bits
-        if network.bits is None:
-            return asked
-        if network.bits not in asked:
-            raise CheckFailed(
-                f"{network.shown} has {network.bits} bits, but this term asks for {listed(map(str, asked))}"
-            )
-        return (network.bits,)
+        if not _is_among(network, asked):
+            raise CheckFailed(_other_bits(network, asked))
+        return asked if network.bits is None else (network.bits,)
 
     def measure(self, network: Network, bits: int | None = None, reported: float | None = None) -> Measured:
         """The accuracy of a network that was handed in; at ``bits``, if given, by the judge's own quantization."""

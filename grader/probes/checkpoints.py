@@ -107,6 +107,12 @@ def _unreadable(error: Exception) -> ProbeFailed:
     if "TorchScript" in told:
         return ProbeFailed("type", "is a TorchScript archive: save net.state_dict() with torch.save")
     found = _GLOBAL.search(told) if "Weights only load failed" in told else None
+    if found is None and "Unsupported operand" in told:
+        return ProbeFailed(
+            "type",
+            "holds other Python objects than tensors; it is not opened, since that would run code: "
+            "save net.state_dict() with torch.save",
+        )
     if found is None:
         return ProbeFailed("type", f"is truncated or damaged ({_short(error)}): save and hand it in again")
     what = next(filter(None, found.groups()))[:100]

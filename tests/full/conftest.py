@@ -81,13 +81,23 @@ def opener(assignment: Assignment) -> Iterator[Interview]:
 
 @pytest.fixture
 def session(assignment: Assignment, standard: Standard, opener: Interview) -> MakeSession:
-    """What the checks see of handed-in files, of answers (the text of answers.toml), and under other thresholds."""
+    """What the checks see of handed-in files, of answers (the text of answers.toml), and under other thresholds.
 
-    def make(*handed_in: HandedIn, answers: str = "", **thresholds: object) -> Session:
+    ``template`` is the text of the template's answers.toml, ``one_shot`` the percentages that the term asks for.
+    """
+
+    def make(
+        *handed_in: HandedIn,
+        answers: str = "",
+        template: str = "",
+        one_shot: tuple[float, ...] = assignment.term.one_shot_sparsities,
+        **thresholds: object,
+    ) -> Session:
         full = assignment.full.model_copy(update=thresholds)
-        changed = assignment.model_copy(update={"full": full})
+        term = assignment.term.model_copy(update={"one_shot_sparsities": one_shot})
+        changed = assignment.model_copy(update={"full": full, "term": term})
         written = read_written(answers.encode())
-        exam = Exam(changed, standard, handed_in, opener, written)
+        exam = Exam(changed, standard, handed_in, opener, written, template=read_written(template.encode()))
         return Session(changed, opener, CaseSet({}, {}), None, standard.evaluator, written, exam)
 
     return make

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grader import locations
-from grader.checkpoints import EITHER, collect
+from grader.checkpoints import EITHER, collect, parts_named
 from grader.entries import Entry
 from grader.errors import UnusableSubmission
 from grader.submission import load_submission
@@ -38,12 +38,66 @@ def entry(path: str, content: bytes = b"x") -> Entry:
         ("pruned_quantized_2bit.pt", "3d", 2),
         ("3d/quantized_net_after_finetune_3bit.pt", "3d", 3),
         ("3c_qat.pt", "3c", None),
+        ("qat_4.pt", "3c", 4),
+        ("quantized_net_after_finetune_3b.pt", "3c", 3),
+        ("asymmetric_quantized_net_4bit.pt", "3c", 4),
+        ("Lab 3(c)/quantized_net_after_finetune.pt", "3c", None),
+        ("Lab 3(d)/quantized_net_after_finetune_2bit.pt", "3d", 2),
+        ("quantized_net_after_finetune-1.pt", EITHER, None),
+        ("quantized_net_after_finetune_4bit-1 (2).pt", "3c", 4),
+        ("quantized_net_after_finetune_20.pt", EITHER, None),
+        ("quantized_net_after_finetune_70.pt", EITHER, None),
+        ("quantized_net_after_finetune_0.7.pt", EITHER, None),
+        ("quantized_net_after_finetune_epoch_20.pt", EITHER, None),
+        ("quantized_net_after_finetune_epoch_4.pt", EITHER, None),
+        ("quantized_net_after_finetune_seed_0.pt", EITHER, None),
+        ("quantized_net_after_finetune_4bits_20epochs.pt", "3c", 4),
     ],
 )
 def test_the_name_says_which_network_it_is(path: str, part: str, bits: int | None) -> None:
     (found,), notes = collect([entry(path)])
     assert (found.path, found.part, found.bits, found.content, found.problem) == (path, part, bits, b"x", "")
     assert notes == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "net_before_finetune.pt",
+        "not_finetuned_2c.pt",
+        "quantized_net_before_finetune_4bit.pt",
+        "symmetric_quantized_net_4bit.pt",
+        "ptq_quantized_2bit.pt",
+        "3b_quantized_net_4bit.pt",
+        "Lab 3(b)/quantized_net_4bit.pt",
+    ],
+)
+def test_a_network_that_was_not_fine_tuned_is_not_taken(path: str) -> None:
+    found, (note,) = collect([entry(path)])
+    assert found == () and note.startswith("Not taken, since by its name it is a network before its fine-tuning")
+
+
+def test_a_name_that_tells_of_fine_tuning_has_the_place_before_one_that_does_not() -> None:
+    found, notes = collect(
+        [entry("quantized_net_4bit.pt"), entry("hw4/quantized_net_after_finetune_4bit.pt"), entry("quantized_2bit.pt")]
+    )
+    told = [(item.path, item.is_tuned) for item in found]
+    assert told == [("hw4/quantized_net_after_finetune_4bit.pt", True), ("quantized_2bit.pt", False)]
+    assert notes == ["Not taken, since another checkpoint has its place: quantized_net_4bit.pt."]
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("hw4/net_after_finetune.pt", ("2c",)),
+        ("quantized_net_after_finetune.pt", ("3c", "3d")),
+        ("Lab 3(d)/qat.pt", ("3d",)),
+        ("best.pt", ()),
+        ("net_after_finetune.py", ()),
+    ],
+)
+def test_the_parts_that_a_checkpoint_may_belong_to(path: str, parts: tuple[str, ...]) -> None:
+    assert parts_named(path) == parts
 
 
 def test_other_files_are_no_checkpoints() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -220,6 +221,25 @@ def test_what_needs_no_training_is_measured_by_the_judge(
         assert f"{table} {key} in answers.toml is empty" in failure(told({**right, key: '""'}), name).message
 
 
+def test_a_term_of_other_percentages_takes_what_the_template_has_fields_for(
+    session: MakeSession, standard: Standard, network: dict[str, np.ndarray]
+) -> None:
+    name, template = "one_shot_accuracies_are_as_reported", '[2b]\nprompt = "?"\nq30 = ""\nq50 = ""\nq70 = ""'
+
+    def told(percents: tuple[int, ...], wrong: int = 0) -> Session:
+        right = {q: 100 * standard.evaluator.accuracy(measures.pruned_by_layer(network, q)) for q in percents}
+        numbers = {**right, wrong: abs(right[wrong] - 50)} if wrong else right
+        answers = "[2b]\n" + "\n".join(f"q{q} = {accuracy}" for q, accuracy in numbers.items())
+        return session(answers=answers, template=template, one_shot=(40, 60, 80))
+
+    for percents in ((30, 50, 70), (40, 60, 80), (30, 40, 60, 80)):
+        run(told(percents), name)
+        assert f"q{percents[-1]}" in (failure(told(percents, percents[-1]), name).received or "")
+    assert "[2b] q30 in answers.toml is empty" in failure(told(()), name).message
+    assert "[2b] q80 in answers.toml is empty" in failure(told((40, 60)), name).message
+    assert "[2b] q30 in answers.toml is empty" in failure(told((1, 2, 3)), name).message
+
+
 def test_symmetric_levels_with_a_level_at_zero_are_right_too(
     session: MakeSession, standard: Standard, network: dict[str, np.ndarray]
 ) -> None:
@@ -340,3 +360,40 @@ def test_an_unreadable_file_costs_both_parts_that_it_may_belong_to_and_no_other(
         assert "is not a checkpoint" in failure(asked, name).message
     run(asked, "finetuned_network_is_sparse")
     assert [row.part for row in asked.exam.measurements(["2c", "3c", "3d"])] == ["2c"]
+
+
+@pytest.mark.parametrize(("part", "prefix"), [("3c", ""), ("3d", "sparse_")])
+def test_a_network_that_nobody_asked_for_costs_nothing_beside_a_good_one(
+    part: str, prefix: str, session: MakeSession, network: dict[str, np.ndarray]
+) -> None:
+    good = replace(handed(part, pruned(network, "2e"), 3, "quantized_finetune_3bit.pt"), is_tuned=True)
+    other = replace(handed(part, pruned(network, "2e"), 6, "quantized_finetune_6bit.pt"), is_tuned=True)
+    untuned = handed(part, plain(random_network(9)), 2, "quantized_2bit.pt")
+    broken = HandedIn("quantized_net_after_finetune.pt", EITHER, None, b"nonsense")
+    (row,) = session(good).exam.measurements([part])
+    answers = f"[{part}.numbers]\nafter_3 = {row.accuracy}"
+    asked = session(broken, other, untuned, good, answers=answers, **LENIENT)
+    for rest in ("are_accurate", "are_as_reported", "are_descendants"):
+        run(asked, f"{prefix}quantized_networks_{rest}")
+    assert [row.network for row in asked.exam.measurements([part])] == [good.path]
+    title = f"3({part[1]})"
+    assert asked.exam.notes([part]) == [
+        f"`{other.path}` has 6 bits, but this term asks for 4, 3 and 2; it was left out of {title}.",
+        f"`{untuned.path}` does not say in its name that it was fine-tuned, as others do; it was left out of {title}.",
+        "`quantized_net_after_finetune.pt` is not a checkpoint: save net.state_dict() with torch.save. It was left "
+        f"out, since there are other networks of {title}.",
+    ]
+
+
+def test_a_trained_network_that_was_handed_in_for_two_parts_is_told(
+    session: MakeSession, network: dict[str, np.ndarray]
+) -> None:
+    trained = pruned(plain(random_network(9)), "2c")
+    for state, notes in (
+        (trained, [f"The files {NAMES['2c']} and {NAMES['2d']} hold the same trained network, though they were handed "
+                   "in for 2(c) and 2(d)."]),
+        (pruned(network, "2c"), []),  # nobody has trained it
+    ):  # fmt: skip
+        exam = session(handed("2c", state), handed("2d", state), handed("2e", pruned(network, "2e"))).exam
+        assert exam.notes(["2c", "2d", "2e"]) == notes
+        assert exam.notes(["2c", "2e"]) == []

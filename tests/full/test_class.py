@@ -17,8 +17,10 @@ from safetensors.torch import save_file
 
 from grader import locations
 from grader.assignment import Assignment, load_assignment
+from grader.errors import GraderError
 from grader.full.rerun import rerun_note
 from grader.full.standard import FullOptions, Images, Materials, read_materials
+from grader.full_options import full_options
 from grader.gradebook.batch import Batch, grade_class, open_store
 from grader.gradebook.grades import Grade, Status
 from grader.gradebook.keys import keys_of
@@ -211,6 +213,12 @@ def test_options_of_the_full_profile_are_checked_alike(command: str, trio: Path,
     done = run(command, *where, "--full", "--pretrained", tmp_path / "none.pt")
     assert done.returncode == 2 and "none.pt is not there: name the class's checkpoint" in done.stderr
     assert "graded" not in done.stdout
+
+
+@pytest.mark.parametrize("minutes", [float("inf"), 1e300, float("nan"), 0.0, -1.0])
+def test_the_minutes_of_a_training_are_a_finite_number(minutes: float) -> None:
+    with pytest.raises(GraderError, match=r"^--rerun-minutes is \S+, but must be a number from 0\.01 to 10,000$"):
+        full_options(True, None, None, 1, minutes, None)
 
 
 # --- what a result depends on

@@ -132,7 +132,11 @@ REFUSED: dict[str, tuple[Callable[[State], Any], str]] = {
         r"is truncated or damaged",
     ),
     "cut off safetensors": (lambda s: save_safetensors(s)[:500_000], r"is truncated or damaged"),
-    "another pickle": (lambda s: pickle.dumps([1, 2], protocol=4), r"is truncated or damaged"),
+    "another pickle": (
+        lambda s: pickle.dumps([1, 2], protocol=4),
+        r"holds other Python objects than tensors.*with torch\.save",
+    ),
+    "pickled arrays": (lambda s: pickle.dumps(plain(s), protocol=5), r"holds other Python objects than tensors"),
     "a whole network": (lambda s: ResNetCIFAR(), r"whole object \(resnet20\.ResNetCIFAR\).*would run code"),
     "a tensor": (lambda s: s[FIRST], r"holds a Tensor: save net\.state_dict\(\)"),
     "a list": (lambda s: [s], r"holds a list"),
