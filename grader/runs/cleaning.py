@@ -55,7 +55,10 @@ def _is_real(path: Path) -> bool:
 
 
 def _is_run(folder: Path) -> bool:
-    files = list(folder.iterdir())
+    try:
+        files = list(folder.iterdir())
+    except OSError:  # it is not for this user
+        return False
     return bool(files) and all(
         _FILE.fullmatch(file.name) and file.is_file() and not file.is_symlink() for file in files
     )
