@@ -14,7 +14,7 @@ import numpy as np
 
 from grader.assignment import Limits
 from grader.cases import Arrays
-from grader.errors import CheckFailed, CheckTimedOut, GraderError
+from grader.errors import CheckFailed, CheckTimedOut, GraderError, InternalError
 from grader.full.reading import counters
 from grader.full.standard import FullOptions, Standard
 from grader.interview import Interview
@@ -100,6 +100,7 @@ class Rerun:
         Raises:
             CheckFailed: the student's code has no usable answer.
             CheckTimedOut: it has none before the deadline.
+            InternalError: its worker ended before any code of the student's ran.
         """
         if self.options.rerun_device == "cuda":
             try:
@@ -116,14 +117,23 @@ class Rerun:
     def _trained(self, device: str, probe: str, params: Mapping[str, Any], network: Arrays) -> Arrays:
         arrays = {f"net.{name}": array for name, array in network.items()}
         with self.interview(device) as interview:
-            for part in self.standard.train.parts:
-                interview.ask("rerun.keep", {}, part)
+            self._hand_over_images(interview)
             try:
                 _, answer = interview.ask(probe, {**params, "epochs": self.epochs, "device": device}, arrays)
             except CheckTimedOut:
                 minutes = f"{self.options.rerun_minutes:g} minutes"
                 raise CheckTimedOut(f"your code did not finish {counted(self.epochs)} within {minutes}") from None
         return {**_state(answer, network), **counters(network)}
+
+    def _hand_over_images(self, interview: Interview) -> None:
+        """Give a worker the training images; no student code runs before it has them."""
+        try:
+            for part in self.standard.train.parts:
+                interview.ask("rerun.keep", {}, part)
+        except CheckFailed as failure:
+            raise InternalError(
+                f"the training images did not reach the worker of a re-run: {failure.message}"
+            ) from None
 
 
 def _state(answer: Arrays, network: Arrays) -> Arrays:

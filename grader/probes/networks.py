@@ -50,13 +50,17 @@ def _weight(layer: nn.Module) -> Tensor:
 
 
 def state_arrays(net: nn.Module, prefix: str = "net.") -> Outputs:
-    """Parameters and buffers as plain arrays, read through the modules so that pruning hooks count."""
+    """Parameters and buffers as plain arrays, read through the modules so that pruning hooks count.
+
+    Half precision becomes float32, as in a checkpoint.
+    """
     found: Outputs = {}
     for name, module in net.named_modules():
         for key in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
             value = getattr(module, key, None)
             if isinstance(value, Tensor):
-                found[f"{prefix}{name}.{key}"] = value.detach().cpu().numpy().copy()
+                plain = value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+                found[f"{prefix}{name}.{key}"] = plain.detach().cpu().numpy().copy()
     return found
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,16 +17,25 @@ import torch
 
 from grader import grade
 from grader.assignment import Assignment
-from grader.errors import GraderError
+from grader.cases import Arrays, CaseSet
+from grader.checks.rerun import check_rerun_of_quantized_training
+from grader.errors import CheckFailed, GraderError, InternalError
+from grader.evaluator import Evaluator
+from grader.full import measures
 from grader.full import standard as standards
+from grader.full.exam import Exam
+from grader.full.rerun import Rerun as Rerunning
 from grader.full.rerun import rerun_policy
-from grader.full.standard import FullOptions
+from grader.full.standard import FullOptions, Images, Standard, empty_interview
 from grader.grade import Grader
-from grader.interview import Interview
+from grader.interview import BROKEN, Interview
 from grader.report import CheckReport, Outcome, Report
+from grader.session import Session
 from grader.submission import Submission
 from grader.worker.sandbox import places
+from grader.written import read_written
 from tests.conftest import checks_of
+from tests.full.conftest import State, plain
 
 RERUNS = {"2c": "rerun_of_finetuning", "2d": "rerun_of_iterative_pruning", "3c": "rerun_of_quantized_training"}
 
@@ -74,7 +87,7 @@ def test_the_reference_passes_and_is_measured(rerun: Rerun) -> None:
         assert check(report, part).points > 0
     rows = {row.part: row for row in report.measurements}
     assert rows["2c"].network == "re-run of finetune_after_prune, 2 epochs"
-    assert rows["3c"].bits == 4
+    assert rows["3c"].bits == 2  # 100 points are accepted here, which no number of bits costs
     assert not report.has_error()
 
 
@@ -94,6 +107,28 @@ NANS = """
 def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
     net.final_fc.linear.weight.data.fill_(float("nan"))
 """
+HALF = """
+_right = finetune_after_prune
+def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
+    _right(net, trainloader, criterion, optimizer, prune)
+    if type(trainloader).__name__ == "Loader":
+        net.half()
+"""
+
+
+def test_half_precision_is_converted_as_in_a_checkpoint(rerun: Rerun) -> None:
+    found = check(rerun("2c", lab2_pruning=HALF), "2c")
+    assert found.outcome is Outcome.PASSED, found
+
+
+def test_a_worker_that_is_lost_before_student_code_runs_is_the_graders_fault(standard: Standard) -> None:
+    def lost(*_: object) -> None:
+        raise CheckFailed(f"{BROKEN}: it ended with signal 9")
+
+    ready = replace(standard, train=Images(({},)))
+    asked = Rerunning(ready, FullOptions(rerun=1), lambda _: nullcontext(cast(Interview, SimpleNamespace(ask=lost))))
+    with pytest.raises(InternalError, match="did not reach the worker of a re-run"):
+        asked.trained("rerun.finetune", {}, {})
 
 
 def test_a_forgotten_mask_is_noticed(rerun: Rerun) -> None:
@@ -118,6 +153,40 @@ def test_a_low_accuracy_fails(assignment: Assignment, data: Path, pretrained_fil
         report = grader.grade(reference, ["2d", "3c"])
     for part in ("2d", "3c"):
         assert "classifies the grader's 40 test images too badly: re-run of" in check(report, part).message
+
+
+class _Accuracies:
+    """An evaluator of networks that lose 3 points at 4 bits, 20 at 3 and 70 at 2, unless they are trained."""
+
+    baseline = 0.8
+
+    def accuracy(self, state: Arrays) -> float:
+        levels = max(measures.levels_by_layer(state).values())
+        lost = next(points for most, points in ((4, 70), (8, 20), (16, 3)) if levels <= most)
+        return self.baseline - (1 if state["final_fc.linear.bias"].all() else lost) / 100
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_a_quantized_training_that_trains_nothing_fails(
+    trains: bool, assignment: Assignment, standard: Standard, pretrained: State
+) -> None:
+    untrained = {**plain(pretrained), "final_fc.linear.bias": np.zeros(10, np.float32)}
+    trained = {**untrained, "final_fc.linear.bias": np.ones(10, np.float32)}
+
+    class Function(Rerunning):
+        def trained(self, *_: object) -> Arrays:
+            return trained if trains else untrained
+
+    measured = replace(standard, pretrained=untrained, evaluator=cast(Evaluator, _Accuracies()))
+    written = read_written(b"")
+    with empty_interview(Interview, assignment, None) as interview:
+        rerun = Function(measured, FullOptions(rerun=1), lambda _: nullcontext(interview))
+        exam = Exam(assignment, measured, (), interview, written, rerun)
+        asked = Session(assignment, interview, CaseSet({}, {}), None, measured.evaluator, written, exam)
+        with nullcontext() if trains else pytest.raises(CheckFailed, match="`finetune_quantized` makes a network that"):
+            check_rerun_of_quantized_training(asked)
+    (row,) = exam.measurements(["3c"])
+    assert row.bits == 3  # 4 bits cost less than is accepted even without training
 
 
 def test_without_rerun_nothing_is_run_again(
