@@ -36,9 +36,8 @@ def keep(folder: Path, training: Training, images: ImageKind, target: Path) -> N
         GraderError: the run has not ended, its curve is damaged, or the target cannot be written.
     """
     outcome = read_outcome(folder)
-    curve = read_curve(folder, outcome.epochs) if outcome else []
-    if outcome is None or not curve:
-        raise GraderError(f"{folder} holds no ended pre-training with its curve: run `grader runs pretrain` first")
+    if outcome is None or not outcome.epochs:
+        raise GraderError(f"{folder} holds no ended pre-training: run `grader runs pretrain` first")
     curve = read_curve(folder, outcome.epochs)
     if not curve:
         raise GraderError(f"{folder / 'metrics.jsonl'} is missing or damaged: remove {folder}, and train again")
