@@ -42,7 +42,7 @@ LAYERS = {
     "grade": {"assignment", "authoring", "cases", "diagnosis", "errors", "evaluator", "full", "interview", "locations",
               "memory", "oracle", "report", "run_checks", "session", "submission", "worker", "written"},
     "render": {"report"},
-    "watch": set(),
+    "watch": {"checkpoints"},
     "catalogue": {"errors"},
     "authoring": {"assignment", "cases", "catalogue", "diagnosis", "errors", "evaluator", "grade", "gradebook",
                   "interview", "locations", "memory", "oracle", "render", "report", "session", "submission", "verify",
