@@ -128,10 +128,10 @@ class _Bench:
 
     def outcomes(self) -> dict[str, Outcome]:
         """Of the runs that have ended, by name; of those whose files are damaged it is said that they are left out."""
-        for run in self.runs.values():
-            if damage := self.executor.damage(run, self.runs):
-                print(damage, file=sys.stderr)
         found = {name: self.executor.outcome(run, self.runs) for name, run in self.runs.items()}
+        for name, outcome in found.items():
+            if outcome is None and (damage := self.executor.damage(self.runs[name], self.runs)):
+                print(damage, file=sys.stderr)
         return {name: outcome for name, outcome in found.items() if outcome is not None}
 
     def folders(self) -> dict[str, Path]:
