@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,16 +14,27 @@ from grader.report import ManualItem
 __all__ = ["FILE", "Written", "manual_items", "read_written"]
 
 FILE = "answers.toml"
+_HEADER = re.compile(r"""(?m)^(?=[ \t]*\[(?!\d+\])[\w."'-]{2,}\][ \t]*(?:#.*)?$)""")  # no reference [1] in a text
+_PYTHON_VERDICT = re.compile(r"(?m)^([ \t]*verdict[ \t]*=[ \t]*)(True|False)(?=[ \t]*(?:#.*)?$)")
 _TEXT_FIELDS = ("explanation", "answer")
 _PLACEHOLDERS = frozenset({"", "...", "…", "-", "?", "todo", "tbd", "n/a", "none", "your answer", "your answer here"})
 
 
 @dataclass(frozen=True)
 class Written:
-    """The tables of answers.toml by part, or the sentence that says why they cannot be read."""
+    """The tables of answers.toml by part, or the sentence that says why none can be read.
+
+    Attributes:
+        tables: what could be read.
+        problem: why nothing could.
+        unread: by part, the text of the tables that are not valid TOML, for a person to read.
+        faults: the sentence that says why, for each of them.
+    """
 
     tables: Mapping[str, Any] = field(default_factory=dict)
     problem: str | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
 
     def complaints(self) -> list[str]:
         """What a student should know at once, since verdicts and texts are graded elsewhere: sentences."""
@@ -32,7 +44,7 @@ class Written:
         wrong = [
             part for part, verdict in verdicts.items() if str(verdict).strip().lower() not in ("", "true", "false")
         ]
-        return [f'The verdict of {part} in {FILE} is neither "true" nor "false".' for part in wrong]
+        return [*self.faults, *(f'The verdict of {part} in {FILE} is neither "true" nor "false".' for part in wrong)]
 
     def text(self, part: str, key: str) -> str:
         """A field of a part's own table, stripped; empty if it is missing or a placeholder."""
@@ -66,13 +78,61 @@ def _meaningful(value: object) -> str:
 
 
 def read_written(data: bytes | None) -> Written:
-    """Parse the file of a submission."""
+    """Parse the file of a submission; where it is no TOML as a whole, a broken table costs no other table."""
     if data is None:
         return Written(problem=f"{FILE} is not in the submission")
     try:
-        return Written(tomllib.loads(data.decode("utf-8-sig")))
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of thousands of digits
-        return Written(problem=f"{FILE} is not valid TOML: {str(error)[:200]}")
+        text = data.decode("utf-8-sig")
+        return Written(tomllib.loads(text))
+    except UnicodeDecodeError as error:
+        return Written(problem=_not_toml(error))
+    except (ValueError, RecursionError) as error:  # not TOML, or a number of thousands of digits
+        found = _table_by_table(text)
+        return found if found.tables else Written(problem=_not_toml(error))
+
+
+def _not_toml(error: Exception, where: str = "") -> str:
+    return f"{FILE} is not valid TOML{where}: {str(error)[:200]}"
+
+
+def _table_by_table(text: str) -> Written:
+    """What can be read of a text whose tables are parsed each for itself, as Python's spelling of a verdict is."""
+    tables: dict[str, Any] = {}
+    unread: dict[str, str] = {}
+    faults: list[str] = []
+    first, *pieces = _HEADER.split(text.replace("\r\n", "\n"))
+    above = first.count("\n")
+    for piece in pieces:
+        header, lines_above = piece.partition("\n")[0].strip(), "\n" * above  # so that a message names the file's line
+        above += piece.count("\n")
+        try:
+            path = tomllib.loads(header)
+        except ValueError:
+            continue
+        try:
+            _merge(tables, tomllib.loads(lines_above + _PYTHON_VERDICT.sub(lambda found: found[0].lower(), piece)))
+        except (ValueError, RecursionError) as error:
+            part = next(iter(path))
+            unread[part] = f"{unread.get(part, '')}\n\n{piece}".strip()
+            faults.append(
+                f"{_not_toml(error, f' in {header}')}. A person can read its texts; nothing else of it counts."
+            )
+    return Written(tables, unread=unread, faults=tuple(faults))
+
+
+def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:
+    """Add nested tables.
+
+    Raises:
+        ValueError: a name stands twice; what stood first stays.
+    """
+    for name, value in table.items():
+        if name not in into:
+            into[name] = value
+        elif isinstance(into[name], dict) and isinstance(value, dict):
+            _merge(into[name], value)
+        else:
+            raise ValueError(f"{name} stands twice")
 
 
 def _prompts(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -95,6 +155,7 @@ def manual_items(assignment: Assignment, template: Written, written: Written) ->
         if not part.manual or not questions:
             continue
         answers = [_answer(written.tables.get(part.id), path) for path, _ in questions]
+        answers.append(written.unread.get(part.id, ""))
         items.append(
             ManualItem(
                 part=part.id,

@@ -212,10 +212,26 @@ CASES = {
         ("FP_layers.py was taken from a %%writefile cell", "In FP_layers.py, STE was taken from hw4.ipynb"),
         lacks=ONLY_LAB[LAYERS],
     ),
+    "a function that another one makes": Case(
+        {
+            "hw4.ipynb": book(
+                without("evaluate", CODE[LAB2]), "def make(): return lambda net, loader: 1\nevaluate = make()"
+            )
+        },
+        ("2b",),
+        ("Cells of hw4.ipynb are not run, so what is made there was not taken, write a definition: evaluate.",),
+        lacks=ONLY_LAB[LAB2] | {"evaluate"},
+    ),
+    "functions inside of an if": Case(
+        {"hw4.ipynb": book("RUN = 2 > 1", f"if RUN:\n{indented(CODE[LAB2])}\n    print(evaluate(1, 2))")},
+        ("2a", "2b", "2e"),
+        ("Taken out of the main function or a branch of hw4.ipynb: prunable_layers, evaluate,",),
+        lacks=ONLY_LAB[LAB2],
+    ),
     "functions inside of main": Case(
         {"hw4.ipynb": book(COLAB, f"def main():\n{indented(CODE[LAB2])}\n    print(evaluate(1, 2))\nmain()")},
         ("2a", "2b", "2e"),
-        ("Taken out of the main function of hw4.ipynb: prunable_layers, evaluate,",),
+        ("Taken out of the main function or a branch of hw4.ipynb: prunable_layers, evaluate,",),
         lacks=ONLY_LAB[LAB2],
     ),
     "a notebook that writes a module and imports it": Case(
@@ -305,6 +321,31 @@ CASES = {
         ("2a", "2b"),
         ("lab2_pruning.py was read like a notebook, since importing it would train or load files.",),
         lacks=ONLY_LAB[LAB2],
+    ),
+    "data that the file's own function loads": Case(
+        {
+            LAB2: f"{CODE[LAB2]}\ndef data():\n    return CIFAR10('/content/drive/MyDrive')\ntrainloader = data()\n",
+        },
+        ("2a", "2b"),
+        ("lab2_pruning.py was read like a notebook, since importing it would train or load files.",),
+        lacks=ONLY_LAB[LAB2],
+    ),
+    "loops written out between the definitions, with the names of functions and of their variables": Case(
+        {
+            "hw4.ipynb": book(
+                COLAB,
+                CODE[LAB1],
+                "loss = 0\ngradient = 2 * X.T @ (X @ W0 - Y)\nprint(gradient)",
+                CODE[LAB2],
+                "correct = total = 0\nfor images, labels in testloader:\n    total += len(labels)\n"
+                "predicted = correct / total\nthreshold = []\nmagnitude = threshold[0]",
+                CODE[LAYERS],
+                "w = 0\nkept = 1 / w",
+                CODE[LAB3],
+            )
+        },
+        ONE_OF_EACH,
+        ("Values that hw4.ipynb calls gradient and loss were left out",),
     ),
     "training under a main guard": Case(
         {LAB2: f"{CODE[LAB2]}\n{GUARD}{indented(TRAINING)}"}, ("2a", "2b"), lacks=ONLY_LAB[LAB2]

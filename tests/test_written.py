@@ -45,3 +45,48 @@ def test_odd_values_break_nothing(assignment: Assignment) -> None:
 def test_a_verdict_that_is_neither_is_said_at_once() -> None:
     written = read_written(b'["p1.1"]\nverdict = "yes"\n["p1.2"]\nverdict = true\n["p1.3"]\nverdict = ""\n')
     assert written.complaints() == ['The verdict of p1.1 in answers.toml is neither "true" nor "false".']
+
+
+_BROKEN = b"""["p1.1"]
+verdict = False
+explanation = "A step jumps over zero."
+["p1.2"]
+verdict = false
+explanation = "They remove different "redundancy"."
+[1a.derivation]
+answer = '''
+By the chain rule.
+[1]
+'''
+[2b]
+q30 = 79,69
+[3b.comment]
+answer = "Steeply."
+[3b.comment]
+answer = "Twice."
+"""
+
+
+def test_a_broken_table_costs_no_other_table(assignment: Assignment) -> None:
+    """Python's spelling of a verdict is read; a decimal comma and a quote within quotes cost their tables only."""
+    written = read_written(_BROKEN.replace(b"\n", b"\r\n"))
+    assert written.problem is None
+    assert written.tables["p1.1"] == {"verdict": False, "explanation": "A step jumps over zero."}
+    assert written.tables["3b"] == {"comment": {"answer": "Steeply."}}
+    assert written.tables["1a"] == {"derivation": {"answer": "By the chain rule.\n[1]\n"}}
+    told = written.complaints()
+    assert [fault.partition(":")[0] for fault in told] == [
+        'answers.toml is not valid TOML in ["p1.2"]',
+        "answers.toml is not valid TOML in [2b]",
+        "answers.toml is not valid TOML in [3b.comment]",
+    ]
+    assert "line 13, column 9" in told[1]
+
+
+def test_what_is_no_toml_waits_for_a_person(assignment: Assignment) -> None:
+    """A typo must not make a total final that lacks the points of a text that is there."""
+    template = Written({part: {"prompt": "Why?", "explanation": ""} for part in ("p1.1", "p1.2")})
+    items = {item.part: item for item in manual_items(assignment, template, read_written(_BROKEN))}
+    assert items["p1.2"].waiting
+    assert 'They remove different "redundancy".' in items["p1.2"].text
+    assert items["p1.1"].text == "A step jumps over zero."

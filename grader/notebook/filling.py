@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
@@ -19,12 +19,13 @@ from grader.notebook.syntax import (
     bound_names,
     changed_class,
     imported_module,
+    outer_names,
     parse,
     statements,
     tree_of,
-    used_names,
 )
 from grader.notebook.text import listed, same_text
+from grader.notebook.values import Statement, may_fail, within, without_values
 
 __all__ = ["fill", "unfinished"]
 
@@ -63,34 +64,41 @@ def fill(
         newer = extraction.redefined.get(name, newer)
         notes.append(f"{name} was taken from a %%writefile cell of {extraction.name}.")
     base = template if own is None else own
-    taken = _wanted(extraction.code, base, template, untouched, newer) if name.endswith(".py") else {}
+    if not name.endswith(".py"):
+        return own, tuple(notes)
+    stmts, valued = without_values(statements(extraction.code), _tasks(template))
+    taken = _wanted(stmts, base, template, untouched, newer)
     if not taken:
         return own, tuple(notes)
     defined = set() if untouched else bound_names(parse(base)) - (taken.keys() & taken.values())
-    excerpt = _excerpt(extraction.code, set(taken.values()) - defined, defined, _circular(name, pristine))
+    excerpt = _excerpt(stmts, set(taken.values()) - defined, defined, _circular(name, pristine))
     aliases = "".join(f"\n{right} = {written}\n" for right, written in taken.items() if right != written)
     try:
         added = _encode_like(base, f"\n\n# From {listed([extraction.name])}:\n{excerpt}{aliases}")
     except UnicodeError:  # Python has encodings, such as "idna", that are not for programs
         return own, tuple(notes)
-    return base.rstrip() + added, (*notes, *_told(name, taken, extraction.name))
+    return base.rstrip() + added, (*notes, *_told(name, taken, extraction.name, valued))
 
 
-def _told(name: str, taken: Mapping[str, str], source: str) -> Iterator[str]:
+def _told(name: str, taken: Mapping[str, str], source: str, valued: AbstractSet[str]) -> Iterator[str]:
     """What was taken from where; that a file gives to itself what it holds is not worth a word."""
     if name != source:
         yield f"In {name}, {listed(taken)} {'was' if len(taken) == 1 else 'were'} taken from {source}."
     if renamed := [f"{written} as {right}" for right, written in taken.items() if right != written]:
         yield f"In {name}, names were taken for the right ones: {listed(renamed)}."
+    if kept := sorted(valued & taken.keys()):
+        yield f"Values that {source} calls {listed(kept)} were left out: the functions of these names count."
 
 
-def _wanted(code: str, base: bytes, template: bytes, untouched: bool, newer: AbstractSet[str]) -> dict[str, str]:
-    """The definitions of ``code`` that ``base`` needs and that are further on than the template's stubs.
+def _wanted(
+    stmts: Sequence[Statement], base: bytes, template: bytes, untouched: bool, newer: AbstractSet[str]
+) -> dict[str, str]:
+    """The definitions among ``stmts`` that ``base`` needs and that are further on than the template's stubs.
 
-    Each with the name that it has in ``code``.
+    Each with the name that it has there.
     """
     stubs = _defined(parse(template))
-    tree = parse(code)
+    tree = ast.Module([stmt for _, stmt in stmts], [])
     found = _defined(tree) | dict.fromkeys(_assigned(tree) & stubs.keys(), 0)
     needed = stubs.keys() if untouched else unfinished(base, template) | (newer & stubs.keys())
     written = {_folded(name): name for name in found if name not in stubs}
@@ -110,6 +118,11 @@ def _folded(name: str) -> str:
 def _defined(tree: ast.Module) -> dict[str, int]:
     """The public functions and classes of a module, each with what is still to be written of it."""
     return {s.name: _stubs(s) for s in tree.body if isinstance(s, Definition) and not s.name.startswith("_")}
+
+
+def _tasks(template: bytes) -> set[str]:
+    """The functions and classes of a template that are to be written."""
+    return {name for name, left in _defined(tree_of(template)).items() if left}
 
 
 def _assigned(tree: ast.Module) -> set[str]:
@@ -139,12 +152,13 @@ def _is_empty(stmt: ast.stmt) -> bool:
     return False
 
 
-def _excerpt(code: str, wanted: Iterable[str], defined: AbstractSet[str], circular: AbstractSet[str]) -> str:
-    """The statements of ``code`` that bind or change the wanted names and what those need beyond ``defined``."""
-    pairs = list(statements(code))
+def _excerpt(
+    stmts: Sequence[Statement], wanted: Iterable[str], defined: AbstractSet[str], circular: AbstractSet[str]
+) -> str:
+    """Those of ``stmts`` that bind or change the wanted names and what those need beyond ``defined``."""
     binders: dict[str, list[int]] = {}
-    for i, (_, stmt) in enumerate(pairs):
-        for name in bound_names(stmt) | {changed_class(stmt)}:
+    for i, (_, stmt) in enumerate(stmts):
+        for name in bound_names(stmt).union(map(changed_class, within(stmt))):
             binders.setdefault(name, []).append(i)
     chosen = set(binders.get("*", ()))  # nobody can tell what a star import is needed for
     todo, seen = list(wanted), set(defined)
@@ -152,17 +166,27 @@ def _excerpt(code: str, wanted: Iterable[str], defined: AbstractSet[str], circul
         for i in binders.get(todo.pop(), ()):
             if i not in chosen:
                 chosen.add(i)
-                new = used_names(pairs[i][1]) - seen
+                new = outer_names(stmts[i][0]) - seen
                 seen |= new
                 todo.extend(new)
-    texts = (_added_text(*pairs[i], circular) for i in sorted(chosen))
+    texts = (_added_text(*stmts[i], circular) for i in sorted(chosen))
     return "\n".join(filter(None, texts)) + "\n"
 
 
 def _added_text(text: str, stmt: ast.stmt, circular: AbstractSet[str]) -> str:
     if isinstance(stmt, ast.Import | ast.ImportFrom):
         return _import_text(text, stmt, circular)
-    return f"\n\n{text}\n" if isinstance(stmt, Definition) else text
+    if isinstance(stmt, Definition):
+        return f"\n\n{text}\n"
+    return _attempted(text, stmt) if may_fail(stmt) else text
+
+
+def _attempted(text: str, stmt: ast.stmt) -> str:
+    """A value that what was left out may have been needed for: without it only what uses it fails."""
+    if isinstance(stmt, ast.If | ast.Try):
+        stmt = ast.Try([stmt], [ast.ExceptHandler(ast.Name("Exception"), None, [ast.Pass()])], [], [])
+        return ast.unparse(stmt)
+    return f"try:\n    {text}\nexcept Exception:\n    pass"
 
 
 def _import_text(text: str, stmt: ast.Import | ast.ImportFrom, circular: AbstractSet[str]) -> str:

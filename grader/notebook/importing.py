@@ -44,7 +44,7 @@ _WORK = frozenset(
     }
 )
 """Calls that train, need a file of the student's, or need a notebook."""
-_STAND_INS = frozenset({"tqdm"})
+_STAND_INS = frozenset({"IPython", "tqdm"})
 """Modules that every worker has, installed or not."""
 _GUARD = b'with __import__("contextlib").suppress(ImportError): '
 
@@ -78,7 +78,8 @@ def obstacle(content: bytes, trainings: AbstractSet[str]) -> str:
 
 
 def _called(tree: ast.Module) -> set[str]:
-    """The last names of all that is called while a module is imported."""
+    """The last names of all that is called while a module is imported, by its own functions too."""
+    own = {stmt.name: stmt for stmt in tree.body if isinstance(stmt, ast.FunctionDef)}
     names: set[str] = set()
     todo: list[ast.AST] = [stmt for stmt in tree.body if not is_main_guard(stmt)]
     while todo:
@@ -86,7 +87,10 @@ def _called(tree: ast.Module) -> set[str]:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
                 continue
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            case ast.Call(func=ast.Name(id=name)):
+                names.add(name)
+                todo.extend(own.pop(name).body if name in own else ())
+            case ast.Call(func=ast.Attribute(attr=name)):
                 names.add(name)
         todo.extend(ast.iter_child_nodes(node))
     return names

@@ -8,6 +8,7 @@ import copy
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from keyword import iskeyword
 
 from grader.notebook.expressions import is_simple
 from grader.notebook.syntax import (
@@ -29,6 +30,7 @@ from grader.notebook.text import listed
 
 __all__ = ["Selector"]
 
+_DEVICE = "__import__('torch').device('cuda' if __import__('torch').cuda.is_available() else 'cpu')"
 _IMPORT_FAILURES = frozenset({"BaseException", "Exception", "ImportError", "ModuleNotFoundError"})
 
 
@@ -50,7 +52,7 @@ class _Scope:
         self.lost.discard(name)
 
     def lose(self, names: AbstractSet[str]) -> None:
-        self.lost |= names - self.known.keys()
+        self.lost.update(name for name in names if name not in self.known)
 
     def roll_back(self, mark: int = 0) -> None:
         """Forget the bindings since ``undo`` was so long; copies of ``known`` would take quadratic time."""
@@ -69,17 +71,18 @@ class Selector:
     """Decides, statement by statement, what can be taken without running anything.
 
     ``definitions`` counts the functions and classes taken, by name; ``future`` is the line that must come
-    before all that is taken, or ''.
+    before all that is taken, or ''; ``made`` names what only a call of one of them could make.
     """
 
     def __init__(self) -> None:
         self.definitions: dict[str, int] = {}
         self.future = ""
+        self.made: set[str] = set()
         self._scope = _Scope()
         self._absent: dict[str, None] = {}  # modules whose imports were left out, in order
         self._uses: dict[str, set[str]] = {}  # the outer names that each definition mentions
         self._kept_as_defined: dict[str, None] = {}  # what only a run could have replaced, in order
-        self._inner: list[ast.stmt] = []  # what stands in a main function
+        self._inner: list[ast.stmt] = []  # what stands in a main function or a branch
         self._hoisted: list[str] = []  # the definitions taken from it
 
     def take_cell(self, source: str) -> str:
@@ -94,11 +97,11 @@ class Selector:
             self._scope.roll_back()
             self.definitions = counts
             raise
-        self._inner += [inner for _, stmt, new in kept if new for inner in _body_of_main(stmt)]
+        self._inner += [inner for _, stmt, new in kept if new or isinstance(stmt, ast.If) for inner in _hidden(stmt)]
         return chunk
 
     def take_inner(self) -> str:
-        """What functions called main hold: definitions that are nowhere else, and what can be kept around them."""
+        """What main functions and branches hold: definitions that are nowhere else, and what is kept around them."""
         chunks = []
         for stmt in self._inner:
             if bound_names(stmt).isdisjoint(self._scope.known):
@@ -113,7 +116,7 @@ class Selector:
         if again:
             yield f"Defined more than once in {name}, the last one counts: {listed(again)}."
         if self._hoisted:
-            yield f"Taken out of the main function of {name}: {listed(self._hoisted)}."
+            yield f"Taken out of the main function or a branch of {name}: {listed(self._hoisted)}."
         if self._absent:
             yield f"Imports of {listed(self._absent)} in {name} were left out: they exist only in a notebook."
         if self._kept_as_defined:
@@ -127,22 +130,29 @@ class Selector:
 
     def _take(self, stmt: ast.stmt) -> ast.stmt | None:
         """The statement as it is kept, or None; the same object where nothing had to be changed."""
+        stmt = _plain_form(stmt)
         mark = len(self._scope.undo)
         kept = self._kept(stmt)
         if kept is None:
             self._scope.roll_back(mark)
             self._scope.lose(bound_names(stmt))
             self._kept_as_defined |= dict.fromkeys(self._replaced(stmt))
+            self.made.update(self._made(stmt))
         return kept
 
     def _replaced(self, stmt: ast.stmt) -> Iterator[str]:
         """The definitions that a statement makes anew from themselves, and the methods that it replaces."""
         match stmt:
             case ast.Assign(targets=[target], value=value):
-                if changed_class(stmt) in self.definitions or bound_names(target) & used_names(value) & set(
-                    self.definitions
-                ):
+                again = bound_names(target) & used_names(value)
+                if changed_class(stmt) in self.definitions or any(name in self.definitions for name in again):
                     yield ast.unparse(target)
+
+    def _made(self, stmt: ast.stmt) -> Iterator[str]:
+        match stmt:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id=maker))):
+                if maker in self.definitions:
+                    yield name
 
     def _kept(self, stmt: ast.stmt) -> ast.stmt | None:
         match stmt:
@@ -153,12 +163,20 @@ class Selector:
             case ast.Assign(value=value) if changed_class(stmt) in self.definitions:
                 return stmt if self._is_method(value) else None
             case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.AugAssign(value=value):
-                return self._assignment(stmt, value) if self._is_simple(value) else None
+                return self._assignment(stmt, value) if self._is_simple(value) else self._device(stmt)
             case ast.If(test=test):
                 return self._branches(stmt) if self._is_simple(test) else None
             case ast.Try(handlers=[_, *_]):
                 guarded = all(map(_catches_import_failure, stmt.handlers))
                 return self._branches(stmt, guarded=True) if guarded else None
+        return None
+
+    def _device(self, stmt: ast.stmt) -> ast.stmt | None:
+        """A device that only a run could choose: the one that is here."""
+        match stmt:
+            case ast.Assign(targets=[ast.Name(id="device" | "DEVICE" as name)]):
+                self._scope.bind(name)
+                return ast.parse(f"{name} = {_DEVICE}").body[0]
         return None
 
     def _is_simple(self, node: ast.expr) -> bool:
@@ -221,7 +239,8 @@ class Selector:
         outside = [*stmt.decorator_list, *(stmt.bases if isinstance(stmt, ast.ClassDef) else ())]
         if any(map(self._scope.lacks, outside)):
             return None
-        self.definitions[stmt.name] = self.definitions.get(stmt.name, 0) + 1
+        if changed_class(stmt) not in self.definitions:  # else it is a method, and others may have its name
+            self.definitions[stmt.name] = self.definitions.get(stmt.name, 0) + 1
         self._scope.bind(stmt.name)
         return self._with_defaults(stmt)
 
@@ -244,14 +263,14 @@ class Selector:
             blocks += [(new, "finalbody"), *((handler, "body") for handler in new.handlers)]
         useful = False
         for owner, name in blocks:
-            block = self._block(getattr(owner, name), guarded and owner is new)
+            block = self._block(getattr(owner, name), guarded and owner is new, isinstance(new, ast.Try))
             if block is None:
                 return None
             useful |= bool(block)
             setattr(owner, name, block or [ast.Pass()] * (name == "body"))
         return new if useful else None
 
-    def _block(self, stmts: list[ast.stmt], guarded: bool) -> list[ast.stmt] | None:
+    def _block(self, stmts: list[ast.stmt], guarded: bool, defines: bool) -> list[ast.stmt] | None:
         """What is kept of a block; None where it does more than bind names and call what can be left out."""
         kept: list[ast.stmt] = []
         for stmt in stmts:
@@ -260,6 +279,8 @@ class Selector:
                     continue
                 case ast.Import() | ast.ImportFrom():
                     new = self._import(stmt, guarded)
+                case ast.FunctionDef() | ast.ClassDef() if defines:  # in place of what is not installed
+                    new = self._definition(stmt)
                 case ast.Assign() | ast.AnnAssign() | ast.AugAssign() | ast.If() | ast.Try():
                     new = self._take(stmt)
                 case _:
@@ -279,16 +300,27 @@ def _unwrapped(source: str) -> Iterator[tuple[str, ast.stmt]]:
             yield text, stmt
 
 
-def _body_of_main(stmt: ast.stmt) -> list[ast.stmt]:
-    """What a function called main does, if it is one that defines functions."""
+def _hidden(stmt: ast.stmt) -> list[ast.stmt]:
+    """What a function called main does, or an ``if``, if it is one that defines functions."""
     match stmt:
-        case ast.FunctionDef(name=name, body=body) if name.casefold() == "main":
+        case ast.If(test=ast.Constant(value=False | 0 | None)):  # it was switched off
+            return []
+        case ast.FunctionDef(name="main" | "Main" | "MAIN", body=body) | ast.If(body=body):
             return body if any(isinstance(inner, Definition) for inner in body) else []
     return []
 
 
 def _what_runs(name: str) -> str:
     return f"Cells of {name} are" if name.casefold().endswith(".ipynb") else f"The top level of {name} is"
+
+
+def _plain_form(stmt: ast.stmt) -> ast.stmt:
+    """``setattr(C, "f", g)`` as the assignment that it is."""
+    match stmt:
+        case ast.Expr(ast.Call(ast.Name("setattr"), [ast.Name() as owner, ast.Constant(str(name)), value], [])):
+            if name.isidentifier() and not iskeyword(name):
+                return ast.Assign([ast.Attribute(owner, name, ast.Store())], value, lineno=stmt.lineno)
+    return stmt
 
 
 def _is_plain(target: ast.expr) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import symtable
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
@@ -22,6 +23,7 @@ __all__ = [  # noqa: RUF022  (sorted as the house sorts)
     "imported_module",
     "is_main_guard",
     "local_names",
+    "outer_names",
     "parse",
     "parses",
     "statements",
@@ -36,7 +38,7 @@ BROKEN_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowErr
 REMEMBERED = 32
 """Files of which what was found is remembered: a search asks the same of a submission's few files again and again."""
 _REMEMBERED_SIZE = 1 << 15
-BOUND_TO_NOTEBOOKS = frozenset({"IPython", "google", "ipywidgets"})
+BOUND_TO_NOTEBOOKS = frozenset({"google", "ipywidgets"})
 """Packages that only a notebook server has."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -134,9 +136,13 @@ def bound_names(tree: ast.AST) -> set[str]:
 
 
 def changed_class(stmt: ast.stmt) -> str:
-    """What a statement such as ``STE.backward = staticmethod(f)`` gives another method; '' for all others."""
+    """What a statement gives another method: ``STE.backward = staticmethod(f)``, or a definition under
+    ``@add_to_class(STE)``; '' for all others.
+    """
     match stmt:
         case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name))]):
+            return name
+        case ast.FunctionDef(decorator_list=[ast.Call(func=ast.Name(), args=[ast.Name(id=name)]), *_]):
             return name
     return ""
 
@@ -144,6 +150,19 @@ def changed_class(stmt: ast.stmt) -> str:
 def used_names(tree: ast.AST) -> set[str]:
     """Every name that occurs as a variable, at any depth."""
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def outer_names(source: str) -> set[str]:
+    """The names that a module or statement takes from its top level: not those that are local to its functions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        todo = [symtable.symtable(source, "<cell>", "exec")]
+    names: set[str] = set()
+    while todo:
+        table = todo.pop()
+        names.update(symbol.get_name() for symbol in table.get_symbols() if symbol.is_global())
+        todo += table.get_children()
+    return names
 
 
 def local_names(definition: Definition) -> set[str]:

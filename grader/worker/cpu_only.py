@@ -14,6 +14,8 @@ _ACCELERATORS = ("cuda", "mps")
 
 
 def _is_accelerator(value: object) -> bool:
+    if isinstance(value, int):  # the index of a GPU; -1 is what a tensor on the CPU has
+        return not isinstance(value, bool)
     if isinstance(value, torch.device):
         return value.type in _ACCELERATORS
     return isinstance(value, str) and value.split(":")[0] in _ACCELERATORS
@@ -38,6 +40,8 @@ class CpuOnly(TorchFunctionMode):
         # Only these take a device by position; a string elsewhere (a reduction, a padding mode) is not one.
         if func is torch.Tensor.to:
             args = tuple(map(_to_cpu, args))
+        if func is torch.Tensor.type:
+            args = tuple(a.replace("torch.cuda.", "torch.") if isinstance(a, str) else a for a in args)
         kwargs = dict(kwargs or {})
         if "device" in kwargs:
             kwargs["device"] = _to_cpu(kwargs["device"])
@@ -51,5 +55,7 @@ def _nothing(*args: object, **kwargs: object) -> None:
 def run_on_cpu() -> None:
     """Turn ``CpuOnly`` on for the rest of this process, and GPU housekeeping calls off."""
     CpuOnly().__enter__()  # type: ignore[no-untyped-call]
+    for name in [name for name in vars(torch.cuda) if name.endswith("Tensor")]:
+        setattr(torch.cuda, name, getattr(torch, name))  # as they were called before devices had names
     for name in ("synchronize", "empty_cache", "set_device", "reset_peak_memory_stats"):
         setattr(torch.cuda, name, _nothing)

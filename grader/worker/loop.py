@@ -17,6 +17,7 @@ import numpy as np
 
 from grader.errors import WireError
 from grader.worker import wire
+from grader.worker.displays import hide_displays
 from grader.worker.progress import hide_progress_bars
 from grader.worker.sandbox.confine import confine
 from grader.worker.sandbox.policy import Policy, Status
@@ -66,6 +67,7 @@ def _settle(sock: socket.socket, scratch: str, uses_accelerator: bool, policy: P
     status = confine(scratch, policy, sock.fileno())
     _silence()
     hide_progress_bars()
+    hide_displays()
     if uses_accelerator:
         from grader.worker.cpu_only import run_on_cpu
 

@@ -327,6 +327,11 @@ def seconds(source: str) -> float:
     return time.process_time() - started
 
 
+def test_dropped_statements_among_many_definitions_are_read_in_time_with_their_length() -> None:
+    definitions = "".join(f"def f{i}(): 0\n" for i in range(10_000))
+    assert seconds(definitions + "x = y()\n" * 30_000) < 5
+
+
 @pytest.mark.parametrize(
     "line", ["# %%\n", "# %%time\n", "\nx =\n", "# +\n\n# -\n", "```python\n```\n", '"""\n\nx\n', "``` python\n"]
 )

@@ -264,6 +264,8 @@ def test_code_for_a_gpu_runs_on_the_cpu(tmp_path: Path, spelling: str) -> None:
         "    net = torch.nn.Linear(2, 1)\n"
         f"    net = {spelling}\n"
         "    x = torch.ones(3, 2, device='cuda').cuda()\n"
+        "    x = x.to(x.get_device()).type(torch.cuda.FloatTensor).type('torch.cuda.FloatTensor')\n"
+        "    x = x + torch.cuda.FloatTensor(3, 2).zero_()\n"
         "    torch.cuda.synchronize()\n"
         "    return float(net(x).shape[0])\n"
     )
