@@ -108,7 +108,7 @@ def batch(
     from grader.gradebook.roster import read_roster
     from grader.gradebook.summary import print_class
 
-    if out.absolute() == folder.absolute():
+    if out.resolve() == folder.resolve():
         raise GraderError(f"{out} is the folder with the submissions: give another --out")
     if not folder.is_dir():
         raise GraderError(f"{folder} is no folder: unpack what the course site handed out, and give the folder")
@@ -129,7 +129,7 @@ def batch(
         book = opened.book(rubric, graded.keys)
         statistics = publish(book, out)
         print_class(statistics, book.unclaimed(), console)
-        notes = _changes(before, rubric, opened.left_out(), forgotten=was_full and not full)
+        notes = [*_left_out(*opened.left_out()), *_changes(before, rubric, forgotten=was_full and not full)]
     for told in notes:
         console.print(told, markup=False, highlight=False, soft_wrap=True)
     told = f"{graded.graded} graded now, {graded.kept} as before. Look at {out / PAGES / 'index.html'}"
@@ -138,12 +138,27 @@ def batch(
         raise typer.Exit(GRADER_FAULT)
 
 
-def _changes(before: Assignment | None, rubric: Assignment, left_out: int, *, forgotten: bool) -> list[str]:
-    """What differs from the last run in a way that moves points or rows."""
-    told = [f"{left_out} students of earlier runs are neither in this folder nor on the roster: they are left out"]
-    told = told if left_out else []
+def _left_out(students: int, graded_by_hand: int) -> Iterator[str]:
+    """Whom the last run did not see, and what is to be done about it."""
+    if students:
+        yield (
+            f"{students} students of earlier runs are left out: neither in this folder nor on the roster, or "
+            "known by another name since the roster changed"
+        )
+    if graded_by_hand:
+        yield (
+            f"{graded_by_hand} of them had points by hand, which count for nobody now: import these again for the new "
+            "names, or run with the roster of before"
+        )
+
+
+def _changes(before: Assignment | None, rubric: Assignment, *, forgotten: bool) -> list[str]:
+    """What differs from the last run in a way that moves points."""
+    told = []
     if before is not None and before.late != rubric.late:
-        told.append("The rule for late days is not that of the last run; was --assignment forgotten?")
+        told.append(
+            "The rule for late days is not that of the last run. Unless it was changed: is --assignment the right file?"
+        )
     if forgotten:
         told.append("The last run measured networks too; pages and exports now leave them out. Was --full forgotten?")
     return told

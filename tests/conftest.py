@@ -22,6 +22,10 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 Graded = Callable[..., Report]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--class-size", type=int, default=20, help="students in tests/gradebook/test_class.py")
+
+
 @pytest.fixture(scope="session")
 def assignment() -> Assignment:
     """The course's rubric."""

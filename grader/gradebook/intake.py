@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 
 from grader.checkpoints import MAX_FILE, SUFFIXES
-from grader.entries import directory_entries, display_path
+from grader.entries import directory_entries, display_path, file_entry
 from grader.errors import GraderError, UnusableSubmission
 from grader.gradebook.grades import HandIn, Student, Unclaimed
 from grader.gradebook.roster import Roster, identity, with_unique_keys
@@ -32,7 +33,11 @@ _PIECES = (".py", ".toml", ".md", *SUFFIXES)
 _KINDS = (".zip", ".ipynb", *_PIECES)
 """Files that can be, or be part of, a submission."""
 
-_CANVAS = re.compile(r"(?P<who>[^_]+)_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)", re.IGNORECASE)
+_CANVAS = re.compile(
+    r"(?P<who>[^_]+|.+?(?=_(?:late_)?\d{4,}_\d{4,}_))_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)",
+    re.IGNORECASE,
+)
+"""A group may have an underscore in its name; a date that somebody wrote into a name is shorter than two numbers."""
 _MOODLE = re.compile(r"(?P<who>.+?)_(?P<user>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<name>.*)")
 _ATTEMPT = re.compile(r"(?P<stem>.+)-(?P<number>\d{1,3})(?P<suffix>\.[A-Za-z0-9]+)?")
 
@@ -132,11 +137,8 @@ def _items(folder: Path) -> list[Path]:
 
 def _contents(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
     """The files of one item as far as grading can see them; of others only the name matters."""
-    if not path.is_dir():
-        yield name, _hashed(path)
-        return
     try:
-        entries, _ = directory_entries(path)
+        entries = directory_entries(path)[0] if path.is_dir() else [file_entry(name, path)]
     except UnusableSubmission:
         yield name, b""
         return
@@ -149,14 +151,6 @@ def _contents(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
             yield entry.path, str(error).encode("utf-8", "replace")
 
 
-def _hashed(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        return str(error.strerror).encode()
-
-
 def _refusal(path: Path) -> str | None:
     """Why an item cannot be a submission, if it cannot."""
     try:
@@ -166,13 +160,12 @@ def _refusal(path: Path) -> str | None:
 
 
 def _reason_against(path: Path) -> str | None:
-    if path.is_dir():
-        os.listdir(path)
+    names = [name for name in os.listdir(path) if not name.startswith(".")] if path.is_dir() else []
     if path.is_symlink():
         return "a link, which is not followed"
     if not path.is_dir() and not path.is_file():
         return "neither a file nor a folder"
-    if (path / STORE).is_file():
+    if (path / STORE).is_file() or (names and all((path / name / STORE).is_file() for name in names)):
         return "what a batch wrote"
     if path.is_file() and path.suffix.casefold() not in _KINDS:
         return "no kind of file that is graded"
@@ -253,14 +246,14 @@ def _time(value: object) -> datetime | None:
 
 def _by_names(items: Sequence[Path]) -> _Finds:
     finds, own = _Finds(), list[Path]()
-    from_site: dict[tuple[str, str], list[tuple[re.Match[str], Path]]] = {}
+    from_site: dict[tuple[str, str, str], list[tuple[re.Match[str], Path]]] = {}
     for path in items:
         if reason := _refusal(path):
             finds.leave(_shown(path), reason)
         elif match := _CANVAS.fullmatch(path.name):
-            from_site.setdefault(("canvas", match["user"]), []).append((match, path))
+            from_site.setdefault(("canvas", match["user"], match["who"].casefold()), []).append((match, path))
         elif match := _MOODLE.fullmatch(path.name):
-            from_site.setdefault(("moodle", match["user"]), []).append((match, path))
+            from_site.setdefault(("moodle", match["user"], match["who"].casefold()), []).append((match, path))
         elif path.suffix.casefold() in _PIECES:
             finds.leave(
                 _shown(path), "a loose file that no course site named: put each student's files into one folder"
@@ -268,7 +261,7 @@ def _by_names(items: Sequence[Path]) -> _Finds:
         else:
             own.append(path)
     finds.found += _plain(own)
-    finds.found += [_of_site(site, user, files, finds) for (site, user), files in from_site.items()]
+    finds.found += [_of_site(site, user, files, finds) for (site, user, _), files in from_site.items()]
     return finds
 
 
@@ -297,20 +290,36 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
+def _numbered(site: str, files: Sequence[tuple[re.Match[str], Path]]) -> dict[str, tuple[int, str]]:
+    """By name, the number of the attempt and the name without it, where Canvas wrote the number and not the student.
+
+    ``hw4-1.ipynb`` is another attempt of ``hw4.ipynb`` if that is there, too, or if there is no other number; a zip is
+    one in any case, for it holds all. But ``lab-1.ipynb`` and ``lab-2.ipynb`` are two files of one attempt.
+    """
+    names = {match["name"] for match, _ in files} if site == "canvas" else set()
+    again = {name: found for name in names if (found := _ATTEMPT.fullmatch(name))}
+    plain = {name: found["stem"] + (found["suffix"] or "") for name, found in again.items()}
+    often = Counter(plain.values())
+    return {
+        name: (int(again[name]["number"]), stem)
+        for name, stem in plain.items()
+        if stem in names or often[stem] == 1 or stem.casefold().endswith(".zip")
+    }
+
+
 def _of_site(site: str, user: str, files: list[tuple[re.Match[str], Path]], finds: _Finds) -> Found:
-    """All files of one student; a file that was handed in again carries a number, and the highest counts."""
-    newest: dict[str, tuple[int, str, Path]] = {}
-    for match, path in sorted(files, key=lambda item: item[1].name):
+    """All files of one student; of one that was handed in again the newest counts."""
+    attempts: dict[str, list[tuple[int, int, Path]]] = {}
+    numbered = _numbered(site, files)
+    for match, path in files:
         name = match["name"] or path.name
-        again = _ATTEMPT.fullmatch(name) if site == "canvas" else None
-        number, plain = (int(again["number"]), again["stem"] + (again["suffix"] or "")) if again else (0, name)
-        older = newest.get(plain)
-        if older is None or number > older[0]:
-            newest[plain] = (number, plain, path)
-        spare = older[2] if older and newest[plain][2] is path else path if older else None
-        if spare is not None:
-            finds.leave(_shown(spare), f"an older attempt; {_shown(newest[plain][2])} was taken")
-    taken = {name: path for _, name, path in newest.values()}
+        number, plain = numbered.get(name, (0, name))
+        attempts.setdefault(plain, []).append((number, int(match.groupdict().get("file") or 0), path))
+    taken: dict[str, Path] = {}
+    for plain, found in attempts.items():
+        *older, (_, _, taken[plain]) = sorted(found, key=lambda item: (*item[:2], item[2].name))
+        for _, _, spare in older:
+            finds.leave(_shown(spare), f"an older attempt; {_shown(taken[plain])} was taken")
     match, path = files[0]
     late = any(m.groupdict().get("late") for m, _ in files)
     label = _printable(match["who"])

@@ -40,7 +40,10 @@ def publish(book: Book, out: Path) -> Statistics:
     """
     wanted = _state(book)
     if _published(out) == wanted and all((out / path).exists() for path in (PAGES, *FILES.values())):
-        return _figures(book)
+        statistics = _figures(book)
+        if not (out / _EQUAL_NETWORKS).exists():
+            write_equal_networks(statistics.networks, out / _EQUAL_NETWORKS)
+        return statistics
     (out / _MARK).unlink(missing_ok=True)
     statistics = write_pages(book.with_curves(), out / PAGES)
     for name, path in FILES.items():

@@ -65,8 +65,12 @@ class Job:
                 return load_submission(paths[0], locations.pristine(), full=full)
             return load_files(self.name, self.files, locations.pristine(), full=full)
         except UnusableSubmission as error:
-            told = str(error).replace(str(paths[0]), "the submission").replace(self.name, "the submission")
-            raise UnusableSubmission(told[:1].upper() + told[1:]) from None
+            told = str(error)
+            for where in (str(paths[0]), self.name):  # which a message begins with; "empty" is also a word
+                if told.startswith(where):
+                    told = f"The submission{told.removeprefix(where)}"
+                    break
+            raise UnusableSubmission(told.replace(str(paths[0]), "the submission")) from None
 
 
 class Engine(Protocol):

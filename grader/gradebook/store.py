@@ -10,7 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Row, Table, and_, bindparam, create_engine, event, func, select, text, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -209,15 +223,15 @@ class Store:
             told = connection.scalar(wanted)
         return told is not None and unpack(told).profile == "full"
 
-    def left_out(self) -> int:
-        """How many students of earlier runs the last one did not see; they are in the store, and in no gradebook."""
+    def left_out(self) -> tuple[int, int]:
+        """How many students of earlier runs the last one did not see, and how many of these have points by hand.
+
+        They are in the store, and in no gradebook.
+        """
+        unseen = select(tables.students.c.key).where(tables.students.c.run != _last())
         with self._reading() as connection:
-            return int(
-                connection.scalar(
-                    select(func.count()).select_from(tables.students).where(tables.students.c.run != _last())
-                )
-                or 0
-            )
+            students = list(connection.scalars(unseen))
+            return len(students), sum(map(bool, _manual_scores(connection, unseen).values()))
 
     def unclaimed(self) -> list[Unclaimed]:
         """What the last run found that belongs to nobody."""
@@ -402,7 +416,9 @@ def _chunk_after(last: str, keys: Keys) -> Any:
     )
 
 
-def _manual_scores(connection: Connection, students: Sequence[str]) -> dict[str, dict[str, ManualScore]]:
+def _manual_scores(
+    connection: Connection, students: Sequence[str] | Select[tuple[str]]
+) -> dict[str, dict[str, ManualScore]]:
     columns = tables.manual_scores.c
     found: dict[str, dict[str, ManualScore]] = {}
     wanted = select(tables.manual_scores).where(columns.student.in_(students)).order_by(columns.id)

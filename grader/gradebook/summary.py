@@ -22,7 +22,7 @@ _UNCLAIMED = 10
 _EQUAL_NETWORKS = 5
 _WIDEST_BAR = 40
 _NAME_ROOM = 36
-_REASON_ROOM = 200
+_REASON_ROOM = 320
 _WORDS = {
     Status.GRADED: "graded",
     Status.UNUSABLE: "not gradable",
@@ -85,9 +85,8 @@ def _print_counts(statistics: Statistics, pen: Pen) -> None:
     if said:
         pen.line(", ".join(said), indent=2)
     if waiting := statistics.waiting.count:
-        pen.line(
-            f"{counted(statistics.waiting_answers, 'written answer')} of {waiting} still to be graded by hand", indent=2
-        )
+        answers = counted(statistics.waiting_answers, "written answer")
+        pen.line(f"{answers} of {counted(waiting, 'student')} still to be graded by hand", indent=2)
     if late := statistics.late.count:
         pen.line(f"{late} late, which cost {counted(statistics.points_lost, 'point')} in all", indent=2)
 

@@ -124,3 +124,20 @@ def test_what_a_sandbox_must_not_lack() -> None:
         assert Sandbox(on, {layer: "not here"}).lacking() == [f"{layer.value} (not here)"]
     without = {name: "" for name in Layer if name not in (Layer.NETWORK, Layer.SYSCALLS)}
     assert Sandbox(without, {Layer.NETWORK: "no"}).lacking() == ["network (no)"]
+
+
+def test_points_by_hand_of_whom_a_roster_gave_another_name_are_told(run: Run, folder: Path, tmp_path: Path) -> None:
+    out, sheet, roster = tmp_path / "out", tmp_path / "manual.csv", tmp_path / "roster.csv"
+    run("batch", folder, "--out", out)
+    sheet.write_text("student,part,points\nstudent0001,1b,1\n")
+    assert run("manual", "import", out, sheet)[0] == 0
+    roster.write_text("Name,Email\nstudent0001,ada@school.edu\n")
+    status, said = run("batch", folder, "--out", out, "--roster", roster)
+    assert status == 0 and "1 students of earlier runs" in said
+    assert "1 of them had points by hand" in said
+
+
+def test_the_folder_itself_is_no_output_by_whatever_path(run: Run, folder: Path) -> None:
+    status, said = run("batch", folder, "--out", folder / ".." / folder.name)
+    assert status == 2 and "is the folder with the submissions: give another --out" in said
+    assert not (folder / "gradebook.sqlite").exists()

@@ -140,6 +140,54 @@ def test_canvas_names(tmp_path: Path) -> None:
     assert _left(intake).keys() == {"stranger.pdf", "lovelaceada_4711_100001_hw4.ipynb"}
 
 
+def test_a_notebook_for_each_lab_is_no_series_of_attempts(tmp_path: Path) -> None:
+    """Canvas writes ``-1`` after a name that was handed in before; students write it, too."""
+    labs = [f"lovelaceada_4711_{n}_lab-{n}.ipynb" for n in (1, 2, 3)]
+    zips = ["hoppergrace_4712_7_hw4-1.zip", "hoppergrace_4712_8_hw4-2.zip"]
+    grace, ada = take_in(_write(tmp_path, *labs, *zips)).found
+    assert ada.files.keys() == {"lab-1.ipynb", "lab-2.ipynb", "lab-3.ipynb"}
+    assert [path.name for path in grace.files.values()] == zips[1:]
+
+
+def test_of_two_files_of_one_name_the_later_upload_counts(tmp_path: Path) -> None:
+    _write(tmp_path, "lovelaceada_4711_99999_hw4.ipynb", "lovelaceada_LATE_4711_100000_hw4.ipynb")
+    (found,) = take_in(tmp_path).found
+    assert found.files["hw4.ipynb"].name == "lovelaceada_LATE_4711_100000_hw4.ipynb" and found.hand_in.marked_late
+
+
+def test_dates_in_names_make_nobody_the_same_student(tmp_path: Path) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name in ("ada_2026_11_28.zip", "grace_2026_11_28.zip"):
+        _zip(folder / name)
+    intake = take_in(folder, _roster(tmp_path, "Login\nada\ngrace\n"))
+    assert _taken(intake) == {"ada": "ada_2026_11_28.zip", "grace": "grace_2026_11_28.zip"}
+    assert _left(intake) == {}
+
+
+def test_a_groups_name_may_have_an_underscore(tmp_path: Path) -> None:
+    (found,) = take_in(_write(tmp_path, "team_1_LATE_47110_100001_FP_layers.py")).found
+    assert found.student.ids == {"canvas": "47110"} and found.files.keys() == {"FP_layers.py"}
+    assert found.student.name == "team_1" and found.hand_in.marked_late
+
+
+def test_a_folder_of_outputs_is_nobodys(tmp_path: Path) -> None:
+    intake = take_in(_write(tmp_path, "ada/FP_layers.py", *(f"results/{n}/gradebook.sqlite" for n in (1, 2))))
+    assert _taken(intake) == {"ada": "ada"}
+    assert _left(intake) == {"results": "what a batch wrote"}
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", bytes(70 << 20)], ids=["empty", "damaged", "large"])
+def test_a_zip_that_cannot_be_unpacked_costs_nothing_beside_good_files(tmp_path: Path, content: bytes) -> None:
+    """As it does in a folder."""
+    _write(tmp_path, "lovelaceada_4711_1_FP_layers.py")
+    (tmp_path / "lovelaceada_4711_2_models.zip").write_bytes(content)
+    (found,) = take_in(tmp_path).found
+    submission = Job(found.digest, found.files).load()
+    assert set(submission.files) == {"FP_layers.py"}
+    assert submission.notes[0].startswith("models.zip is ")
+
+
 def test_moodle_names(tmp_path: Path) -> None:
     _write(tmp_path, "Ada Lovelace_77_assignsubmission_file/FP_layers.py", "Alan T_78_assignsubmission_file_hw4.ipynb")
     intake = take_in(tmp_path)
@@ -238,6 +286,19 @@ def test_the_digest_tells_changed_checkpoints_and_reads_none_that_is_too_large(t
     assert digest() != before
 
 
+def test_a_loose_checkpoint_that_is_too_large_is_not_read_for_its_digest(tmp_path: Path) -> None:
+    folder = _write(tmp_path, "lovelaceada_17_4711_FP_layers.py")
+    large = folder / "lovelaceada_17_4712_net_after_finetune.pt"
+    digests = set()
+    for size in (5 << 30, 6 << 30):
+        with large.open("wb") as file:
+            file.truncate(size)  # a hole takes no room
+        digests.add(take_in(folder).found[0].digest)
+    assert len(digests) == 1
+    large.write_text("a network")
+    assert take_in(folder).found[0].digest not in digests
+
+
 def test_the_digest_tells_changes_that_can_matter(tmp_path: Path) -> None:
     folder = _write(tmp_path, "ada/FP_layers.py", "bob/FP_layers.py", "eve/FP_layers.py", "eve/data/cat.png")
     ada, bob, eve = (found.digest for found in take_in(folder).found)
@@ -324,6 +385,17 @@ def test_the_words_on_an_unusable_submission_name_nobody(tmp_path: Path) -> None
     with pytest.raises(UnusableSubmission, match=r"^The submission holds nothing that can be graded") as caught:
         Job(ada.digest, ada.files).load()
     assert "ada" not in str(caught.value)
+
+
+def test_the_words_on_an_unusable_submission_are_those_of_the_student(tmp_path: Path) -> None:
+    """A name that is also a word of the sentence is replaced once, and a file keeps its small letter."""
+    (tmp_path / "empty").mkdir()
+    notebook = tmp_path / "hoaretony_7_8_hw4.ipynb"
+    notebook.write_text("{")
+    with pytest.raises(UnusableSubmission, match=r"^The submission is empty: hand in "):
+        Job("", {"empty": tmp_path / "empty"}).load()
+    with pytest.raises(UnusableSubmission, match=r"^hw4\.ipynb is not a notebook"):
+        Job("", {"hw4.ipynb": notebook}).load()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")

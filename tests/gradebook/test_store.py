@@ -217,11 +217,14 @@ def test_whom_the_last_run_did_not_see_is_left_out_and_counted(
 ) -> None:
     folder = make_class(tmp_path / "class", 3)
     store.begin(folder, assignment, KEYS, take_in(folder))
+    store.give([(f"student000{n}", "1a", ManualScore(1.0)) for n in (0, 1)])
     (folder / "student0001" / "answers.toml").unlink()
     (folder / "student0001").rmdir()
     store.begin(folder, assignment, KEYS, take_in(folder))
     assert [grade.student.key for grade in store.book(assignment, KEYS)] == ["student0000", "student0002"]
-    assert store.left_out() == 1
+    assert store.left_out() == (1, 1)
+    store.give([("student0001", "1a", None)])
+    assert store.left_out() == (1, 0)
 
 
 def test_a_run_remembers_its_rubric_and_late_rule(store: Store, intake: Intake, assignment: Assignment) -> None:

@@ -60,7 +60,7 @@ def test_what_needs_attention_comes_first(assignment: Assignment) -> None:
 def test_counts_and_open_matters(assignment: Assignment) -> None:
     text = shown(assignment, mixed(), width=120)
     assert "6 graded, 1 not gradable, 1 with a fault of the grader, 1 not graded yet, 1 without a submission" in text
-    assert "6 written answers of 6 still to be graded by hand" in text
+    assert "6 written answers of 6 students still to be graded by hand" in text
     assert "1 late, which cost 0 points in all" in text
 
 
