@@ -305,6 +305,7 @@ def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(parser=_fol
 @_app.command()
 def estimate(
     data: DataOption = None,
+    pretrained: PretrainedOption = None,
     epochs: EpochsOption = None,
     precision: PrecisionOption = Precision.AUTO,
     device: DeviceOption = None,
@@ -320,19 +321,24 @@ def estimate(
     from grader.runs.estimate import measure_speed
 
     if students is not None:
-        if epochs is not None or precision is not Precision.AUTO:
-            raise GraderError("--epochs and --precision are for experiments: a class has --rerun K, in float32")
+        if epochs is not None or pretrained is not None or precision is not Precision.AUTO:
+            raise GraderError(
+                "--epochs, --pretrained and --precision are for experiments: a class has --rerun K, in float32"
+            )
         _estimate_class(_Bench(data=data, device=device or "cpu", assignment=assignment), students, jobs, rerun)
         return
     if rerun or jobs is not None:
         raise GraderError("--rerun and --jobs are for a class: add --students N")
-    bench = _Bench(data=data, epochs=epochs, precision=precision, device=device, assignment=assignment)
+    bench = _Bench(
+        data=data, pretrained=pretrained, epochs=epochs, precision=precision, device=device, assignment=assignment
+    )
     speed = measure_speed(bench.executor)
     print(f"training {speed.training:,.0f} images/s in {speed.precision}, testing {speed.testing:,.0f} images/s")
     total = 0.0
     for run, seconds in predict(bench.runs.values(), bench.executor, speed):
-        total += seconds
-        print(f"{run.name}: {seconds / 60:.1f} min")
+        is_extra = run.experiment.optional
+        total += 0 if is_extra else seconds
+        print(f"{run.name}: {seconds / 60:.1f} min" + (", only with --extras" if is_extra else ""))
     print(f"together: {total / 3600:.1f} h")
 
 

@@ -342,9 +342,11 @@ def fastest_precision(device: torch.device | str) -> Literal["float32", "bfloat1
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type != "cpu":
         return "float32"
-    layers = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3))
-    inputs = torch.ones(64, 16, SIZE, SIZE)
-    seconds = {precision: _seconds_of_a_step(layers, inputs, precision) for precision in ("float32", "bfloat16")}
+    # Whoever asks may have switched gradients off, or have seeded what initialises the layers.
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=()):
+        layers = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3))
+        inputs = torch.ones(64, 16, SIZE, SIZE)
+        seconds = {precision: _seconds_of_a_step(layers, inputs, precision) for precision in ("float32", "bfloat16")}
     return "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
 
 
@@ -389,7 +391,9 @@ def accelerated(net: nn.Module, precision: Precision = "auto") -> Iterator[None]
         running.pop().__exit__(None, None, None)
         return None if logits is None else logits.float()  # None: the network raised an error
 
-    handles = [net.register_forward_pre_hook(before), net.register_forward_hook(after, always_call=True)]
+    # Of two accelerations the inner one ends first, and leaves the precision of the outer one.
+    handles = [net.register_forward_pre_hook(before)]
+    handles += [net.register_forward_hook(after, prepend=True, always_call=True)]
     try:
         yield
     finally:

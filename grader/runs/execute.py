@@ -109,13 +109,13 @@ class Executor:
         found = read_pretrained(self.pretrained.name, content, model, self.assignment)
         return {name: torch.tensor(array) for name, array in found.items()}
 
-    def _is_given(self, run: Run) -> bool:
+    def is_given(self, run: Run) -> bool:
         """Whether a checkpoint takes the place of the run."""
         return run.name == PRETRAIN and self.pretrained is not None
 
     def inputs(self, run: Run, runs: Mapping[str, Run]) -> dict[str, Any]:
         """Everything that a run's numbers depend on; plain data."""
-        if self._is_given(run):
+        if self.is_given(run):
             weights = {name: _digest_of_tensor(value) for name, value in self.weights.items()}
             return {"code": self.code.digest, "images": self._images_digest, "weights": weights}
         return {
@@ -192,7 +192,7 @@ class Executor:
         return outcome
 
     def _made(self, making: Making) -> nn.Module:
-        if self._is_given(making.run):
+        if self.is_given(making.run):
             net = making.fresh()
             net.load_state_dict(self.weights)
             return net
@@ -204,9 +204,9 @@ class Executor:
         weights = torch.cat([layer.weight.detach().flatten() for layer in layers.values()])
         return Outcome(
             accuracy=self.test(net),
-            sparsity=(weights == 0).double().mean().item(),
+            sparsity=(weights == 0).sum().item() / weights.numel(),
             sparsity_by_layer=self.code.lab2.sparsity_by_layer(net),
-            epochs=0 if self._is_given(run) else run.epochs,
+            epochs=0 if self.is_given(run) else run.epochs,
             planned=self._planned(run),
             device=_called(self.device),
             precision=precision,
@@ -233,7 +233,7 @@ class Executor:
         return state
 
     def _rounds(self, run: Run, folder: Path, watch: Watch, precision: str) -> Rounds | None:
-        if not run.experiment.trains or self._is_given(run):
+        if not run.experiment.trains or self.is_given(run):
             return None
         training, term = self.assignment.training, self.assignment.term
         ramp = run.experiment.method in ("iterative", "global_iterative")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -64,6 +65,7 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(_SIZE, layout="constrained")
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # bits, epochs and percent
     axes.grid(alpha=0.3)
     return figure, axes
 

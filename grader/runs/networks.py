@@ -1,15 +1,17 @@
-"""Networks that a run left on the disk, where what was written whole may be damaged since, or be of another network."""
+"""Networks on the disk, where what was written whole may be damaged since, or be of another network."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-__all__ = ["fits", "read_network"]
+__all__ = ["as_torch_saves", "fits", "read_network"]
 
 
 def fits(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> bool:
@@ -26,3 +28,10 @@ def read_network(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor] | 
     except (OSError, SafetensorError):
         return None
     return state if fits(state, like) else None
+
+
+def as_torch_saves(path: Path) -> bytes:
+    """The state in a file of safetensors as ``torch.save`` writes it, which is what the labs save and load."""
+    buffer = io.BytesIO()
+    torch.save(load_file(path), buffer)
+    return buffer.getvalue()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-import torch
-from safetensors.torch import load_file
+from tomlkit.items import Float, Trivia
 
 from grader.errors import GraderError
 from grader.files import write_atomically
 from grader.runs.execute import Outcome
+from grader.runs.networks import as_torch_saves
 from grader.runs.plan import PRETRAIN, Run
 from grader.submission import EDITABLE
 from grader.written import FILE
@@ -73,7 +72,7 @@ def write_submission(
             write_atomically(target / FILE, [fill(answers, runs, outcomes).encode()])
             for name, file in _networks(runs):
                 if name in outcomes:
-                    write_atomically(target / file, [_state_dict(folders[name] / "net.safetensors")])
+                    write_atomically(target / file, [as_torch_saves(folders[name] / "net.safetensors")])
     except OSError as error:
         raise GraderError(f"{target} cannot be written: {error.strerror}") from None
     return [name for name in runs if name not in outcomes and _kind(runs[name]) in _NUMBERS]
@@ -145,9 +144,10 @@ def _numbers(runs: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> Iterat
                 yield ("2e", "zeros", layer), _percent(share)
 
 
-def _percent(share: float) -> Any:
+def _percent(share: float) -> Float:
     """With the two decimals that the answers have, trailing zeros included."""
-    return tomlkit.float_(f"{100 * share:.2f}")
+    written = f"{100 * share:.2f}"
+    return Float(float(written), Trivia(), written)
 
 
 def _source(outcomes: Mapping[str, Outcome]) -> str:
@@ -158,10 +158,3 @@ def _source(outcomes: Mapping[str, Outcome]) -> str:
     if trained := [outcome.epochs for name, outcome in outcomes.items() if name != PRETRAIN and outcome.epochs]:
         told += f"; epochs of a training: {min(trained)}"
     return f"{told}."
-
-
-def _state_dict(path: Path) -> bytes:
-    """A network as the labs save it."""
-    buffer = io.BytesIO()
-    torch.save(load_file(path), buffer)
-    return buffer.getvalue()

@@ -27,8 +27,9 @@ CHECKPOINTS = (
     "net_after_finetune.pt",
     "net_after_iterative_prune.pt",
     "net_after_global_iterative_prune.pt",
-    "quantized_net_after_finetune.pt",
+    *(f"quantized_sparse_net_after_finetune_{bits}bit.pt" for bits in (4, 3, 2)),
 )
+DENSE_CHECKPOINTS = tuple(f"quantized_net_after_finetune_{bits}bit.pt" for bits in (4, 3, 2))
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,7 @@ def test_checkpoints_are_sparse(executed: tuple[Any, Path], name: str) -> None:
 
 def test_quantized_checkpoint_keeps_the_zeros_it_started_from(executed: tuple[Any, Path]) -> None:
     before = load(executed[1] / "net_after_global_iterative_prune.pt")
-    after = load(executed[1] / "quantized_net_after_finetune.pt")
+    after = load(executed[1] / "quantized_sparse_net_after_finetune_2bit.pt")
     pairs = [(prunable_layers(before)[name].weight, layer.weight) for name, layer in prunable_layers(after).items()]
     assert all(bool((new[old == 0] == 0).all()) for old, new in pairs)
     assert any(bool((new != old).any()) for old, new in pairs)

@@ -6,7 +6,8 @@ import copy
 import hashlib
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -480,6 +481,16 @@ def test_accelerated_brings_channels_together_and_keeps_float32_outside(
     assert logits.dtype == net.layer.weight.grad.dtype == torch.float32
 
 
+@pytest.mark.parametrize("inner", ["float32", "bfloat16"])
+def test_accelerated_twice_leaves_no_precision_behind(inner: train_util.Precision) -> None:
+    """As an evaluation does within an accelerated training."""
+    net = Seen()
+    with train_util.accelerated(net, "bfloat16"), train_util.accelerated(net, inner):
+        net(torch.rand(1, 3, 2, 2))
+        assert not torch.is_autocast_enabled("cpu")
+    assert net.seen == [(True, getattr(torch, inner))]
+
+
 def test_accelerated_reaches_copies_and_survives_errors() -> None:
     """Students evaluate on copies of their network; a network that fails leaves no precision behind."""
     net = Seen()
@@ -515,6 +526,23 @@ def test_the_fastest_precision_of_a_cpu_is_measured(
     train_util.fastest_precision.cache_clear()
     assert train_util.fastest_precision("cpu") == chosen
     train_util.fastest_precision.cache_clear()
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_the_fastest_precision_is_measured_where_gradients_are_off(
+    off: Callable[[], AbstractContextManager[None]],
+) -> None:
+    train_util.fastest_precision.cache_clear()
+    before = torch.get_rng_state()
+    with off():
+        assert train_util.fastest_precision("cpu") in ("float32", "bfloat16")
+    assert torch.equal(torch.get_rng_state(), before)
+    train_util.fastest_precision.cache_clear()
+
+
+def test_the_first_evaluation_may_be_in_the_fastest_precision() -> None:
+    train_util.fastest_precision.cache_clear()
+    assert 0 <= evaluate_images(small_net(), image_set(20), precision="auto") <= 1
 
 
 # --- Training

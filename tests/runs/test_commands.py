@@ -13,6 +13,7 @@ from grader import locations
 from grader.cli import app
 from grader.errors import GraderError
 from grader.runs.class_cost import ClassCost
+from grader.runs.estimate import Speed
 
 
 def call(*arguments: object) -> str:
@@ -63,6 +64,25 @@ def test_estimate_predicts_each_run(short_rubric: Path, images: Path) -> None:
     assert "images/s" in told[0]
     assert told[-1].startswith("together: ")
     assert any(line.startswith("qat-2: ") for line in told)
+
+
+def test_estimate_counts_what_all_carries_out(
+    short_rubric: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither optional runs, nor a pre-training whose result is given."""
+    monkeypatch.setattr("grader.runs.estimate.measure_speed", lambda _: Speed(0.1, 0.1, "float32"))
+    options = ["--assignment", short_rubric, "--data", images, "--device", "cpu"]
+    minutes = [_minutes(call("estimate", *options, *more)) for more in ([], ["--pretrained", tmp_path / "net.pt"])]
+    for told in minutes:
+        summed = sum(value for name, value in told.items() if not name.startswith(("together", "regrown")))
+        assert told["together"] == pytest.approx(summed / 60, abs=0.1)
+    assert minutes[0]["pretrain"] > minutes[1]["pretrain"] == minutes[1]["float"]
+
+
+def _minutes(told: str) -> dict[str, float]:
+    """What is predicted for each run, and together, in hours."""
+    lines = (line.partition(": ") for line in told.splitlines()[1:])
+    return {name: float(value.split()[0]) for name, _, value in lines}
 
 
 def test_estimate_predicts_a_class(images: Path, tmp_path: Path) -> None:

@@ -156,6 +156,24 @@ def test_what_auto_means_is_measured_once_for_each_run(
         assert auto._precision(folder) == "bfloat16"
 
 
+def test_mixed_precision_ends_with_the_training(executor: Executor, runs: dict[str, Run]) -> None:
+    """What was left switched on would compute everything after it in bfloat16, with weights that it remembers."""
+    replace(executor, precision="bfloat16").carry_out(runs["pretrain"], runs, Silence())
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_no_number_is_made_of_float64_on_the_device(
+    executor: Executor, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apple's MPS has none."""
+
+    def refuse(_: torch.Tensor) -> None:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    monkeypatch.setattr(torch.Tensor, "double", refuse)
+    assert executor.carry_out(runs["pretrain"], runs, Silence()).sparsity == 0
+
+
 def test_the_table_marks_what_was_not_measured_as_planned(
     finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run]
 ) -> None:
@@ -201,6 +219,7 @@ def test_figures_are_drawn_of_what_there_is(
              "weights-and-levels.svg"]  # fmt: skip
     assert [path.name for path in drawn[0]] == names
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*drawn, strict=True))
+    assert "<!-- 2.2 -->" not in (tmp_path / "once" / "accuracy-by-bits.svg").read_text()  # what a tick is called
     assert draw(finished.code, runs, {"float": outcomes["float"]}, folders, tmp_path / "few") == []
 
 
