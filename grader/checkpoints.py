@@ -32,6 +32,7 @@ _MAX_FILES = 16
 _PART = re.compile(r"(?<![^_/])(?:lab_?|part_?)?(2c|2d|2e|3c|3d)(?![^_/])")
 _QUANTIZED = re.compile(r"quant|qat")
 _SPARSE = re.compile(r"sparse|prun|global|iterative")
+_NEGATED = re.compile(r"(?<![a-z])(?:un|non_?|not_|no_|without_)(?:quant|sparse|prun)[a-z]*")
 _TUNED = re.compile(r"fine_?tun|qat|aware")
 _UNTUNED = re.compile(r"before_?(?:fine_?tun|train)|(?<![a-z])(?:un|no|not|without)_?fine_?tun")
 _QUANTIZED_OTHERWISE = re.compile(r"(?<!a)symmetric|before|ptq")
@@ -139,6 +140,7 @@ def _named(path: str) -> str | None:
 
 
 def _described(stem: str) -> str | None:
+    stem = _NEGATED.sub("", stem)
     if _QUANTIZED.search(stem):
         if _SPARSE.search(stem):
             return "3d"

@@ -67,7 +67,7 @@ def load_files(name: str, files: Mapping[str, Path], pristine: Path, *, full: bo
         if path.is_dir():
             found, told = _entries(path)
         elif path.suffix.casefold() == ".zip":
-            found, told = zip_entries(path, wanted=_NAMES)
+            found, told = unpacked([file_entry(label, path)], wanted=_NAMES)
         else:
             found, told = [file_entry(label, path)], []
         entries += found

@@ -12,8 +12,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from grader.authoring.kit import build_kit
+from grader import locations
+from grader.authoring.kit import PRETRAINED, build_kit
 
 TIMEOUT = 1200
 
@@ -67,7 +70,7 @@ def _run(installed: Path, folder: Path, *arguments: str) -> subprocess.Completed
 def test_the_zip_holds_the_template_the_page_and_the_wheel(kit: Path, wheel: Path) -> None:
     assert {path.name for path in kit.iterdir()} == {
         "README.md", "answers.toml", "lab1_sparse_optimization.py", "lab2_pruning.py", "FP_layers.py",
-        "lab3_quantization.py", "resnet20.py", "train_util.py", "hw4.ipynb", wheel.name,
+        "lab3_quantization.py", "resnet20.py", "train_util.py", "hw4.ipynb", PRETRAINED, wheel.name,
     }  # fmt: skip
     assert f"pip install {wheel.name}" in (kit / "README.md").read_text()
 
@@ -91,6 +94,11 @@ def test_the_wheel_holds_nothing_of_the_instructors(wheel: Path) -> None:
     for name, text in texts.items():
         assert b"BEGIN SOLUTION" not in text, name
         assert b"problem1/verdicts" not in text, name
+
+
+def test_the_network_is_the_one_that_the_judge_measures_by(kit: Path) -> None:
+    given, own = torch.load(kit / PRETRAINED, weights_only=True), load_file(locations.pretrained())
+    assert given.keys() == own.keys() and all(torch.equal(given[name], own[name]) for name in own)
 
 
 def test_the_same_checkout_gives_the_same_kit(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``grader kit build``: what students get: the template, one page of instructions, and the wheel."""
+"""``grader kit build``: what students get: template, pre-trained network, instructions, and the wheel."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from grader import __version__, locations
 from grader.authoring import template
 from grader.authoring.archive import write_archive
 from grader.errors import GraderError
+from grader.runs.networks import as_torch_saves
 
-__all__ = ["build_kit", "build_wheel"]
+__all__ = ["PRETRAINED", "build_kit", "build_wheel"]
+
+PRETRAINED = "pretrained_model.pt"
+"""The network of Labs 2 and 3, where the notebook looks for it."""
 
 _INSTRUCTIONS = Path(__file__).with_name("kit_readme.md")
 
@@ -46,6 +50,7 @@ def build_kit(out: Path) -> Path:
         files = template.generate() | {
             "README.md": _INSTRUCTIONS.read_bytes().replace(b"WHEEL", wheel.name.encode()),
             wheel.name: wheel.read_bytes(),
+            PRETRAINED: as_torch_saves(locations.pretrained()),
         }
     archive = out / f"compression-lab-kit-{__version__}.zip"
     return write_archive(archive, {f"hw4/{name}": content for name, content in files.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -55,11 +56,23 @@ def seen(answer: Answer) -> dict[str, Array]:
     return found
 
 
+def _has_zeros(zeros: int, q: float, size: int, slack: int) -> bool:
+    """Whether q percent of the elements, rounded up or down, are zero, a few more or fewer.
+
+    Rounded, since ``kthvalue`` of ``int(q / 100 * size)`` with ``>=`` keeps the k-th: one fewer than q percent, rounded
+    down.
+    """
+    wanted = round(q / 100 * size, 6)  # 0.7 * 10 is 7, and 0.07 * 100 is not more
+    return math.floor(wanted) - slack <= zeros <= math.ceil(wanted) + slack
+
+
 def require_sparsity(weight: Array, q: float, what: str) -> None:
     """q percent of the elements are zero, one more or fewer."""
-    zeros, wanted = int((weight == 0).sum()), q / 100 * weight.size
-    require(abs(zeros - wanted) <= tolerances.ZEROS_PER_LAYER, f"{what} has the wrong number of zeros at q = {q:g} %",
-            expected=f"{wanted:.0f} of {weight.size} (one more or fewer)", received=str(zeros))  # fmt: skip
+    zeros = int((weight == 0).sum())
+    require(_has_zeros(zeros, q, weight.size, tolerances.ZEROS_PER_LAYER),
+            f"{what} has the wrong number of zeros at q = {q:g} %",
+            expected=f"{q / 100 * weight.size:.0f} of {weight.size} (one more or fewer)",
+            received=str(zeros))  # fmt: skip
 
 
 def require_smallest_pruned(before: Mapping[str, Array], after: Mapping[str, Array], what: str) -> None:
@@ -401,7 +414,7 @@ def require_global_sparsity(network: Mapping[str, Array], q: float) -> None:
     arrays = weights(network)
     zeros, size = sum(int((a == 0).sum()) for a in arrays.values()), sum(a.size for a in arrays.values())
     slack = tolerances.ZEROS_PER_LAYER * len(arrays)
-    require(abs(zeros - q / 100 * size) <= slack, f"the network has the wrong number of zeros at q = {q:g} %",
+    require(_has_zeros(zeros, q, size, slack), f"the network has the wrong number of zeros at q = {q:g} %",
             expected=f"{q / 100 * size:.0f} of {size}", received=str(zeros))  # fmt: skip
 
 

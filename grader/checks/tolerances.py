@@ -16,7 +16,7 @@ IMAGES = 0.05
 """Images by which a reported accuracy may be off: rounding to three decimals is 0.02, counters that start at 1 0.1."""
 
 ZEROS_PER_LAYER = 1
-"""Elements by which the zeros of one layer may be off: percentiles interpolate, and > is as right as >=."""
+"""Elements by which the zeros of one layer may be off, after rounding: percentiles interpolate, > is as right as >=."""
 
 SPARSITY = 1e-6
 """Absolute, of a reported fraction of zeros: float32 means of up to 10^5 elements."""

@@ -151,10 +151,18 @@ class Exam:
             network = replace(network, bits=min(fitting))
         if network.part != EITHER:
             return network
-        return replace(network, part="3d" if self.descends_from_a_pruned_one(network.state) else "3c")
+        if self.is_stranger(network):  # its weights tell nothing, but its zeros
+            is_pruned = measures.sparsity(network.state) > self._term.target_sparsity / 200
+        else:
+            is_pruned = self.descends_from_a_pruned_one(network.state)
+        return replace(network, part="3d" if is_pruned else "3c")
+
+    def is_stranger(self, network: Network) -> bool:
+        """Whether a network has too little in common with the pre-trained one to descend from it."""
+        return self.similarity(network) < self.thresholds.least_similarity
 
     def descends_from_a_pruned_one(self, state: Arrays) -> bool:
-        """Whether its weights are nearer to the pruned pre-trained network than to the dense one.
+        """Whether its weights are nearer to the pruned pre-trained network than to the dense one, and near at all.
 
         Weights that grew back from zero are still small, so that this shows even when no weight is zero any more.
         """
@@ -162,7 +170,7 @@ class Exam:
         target = self._term.target_sparsity
         pruned = (measures.pruned_globally(dense, target), measures.pruned_by_layer(dense, target))
         to_pruned = max(measures.similarity(state, other, dense) for other in pruned)
-        return to_pruned > measures.similarity(state, dense, dense)
+        return to_pruned > max(measures.similarity(state, dense, dense), self.thresholds.least_similarity)
 
     def networks(self, part: str) -> list[Network]:
         """The networks of a part, at least one.
@@ -218,9 +226,15 @@ class Exam:
         message = f"no network of {_title(part)} was handed in: save its state dict as {_NAMES[part]}"
         for path, read in self._read.items():
             if isinstance(read, Network) and read.part.startswith("3") and "bit" not in path and part[0] == "3":
-                descent = "a pruned network" if read.part == "3d" else "the dense pre-trained network"
-                return f"{message} ({read.shown} was taken as that of {_title(read.part)}: it descends from {descent})"
+                return f"{message} ({read.shown} was taken as that of {_title(read.part)}: it {self._descent(read)})"
         return message
+
+    def _descent(self, network: Network) -> str:
+        """Why a network of Lab 3 was taken for that of its part."""
+        if self.is_stranger(network):
+            zeros = 100 * measures.sparsity(network.state)
+            return f"does not descend from the pre-trained network, and has {zeros:.1f} % zeros"
+        return f"descends from {'a pruned network' if network.part == '3d' else 'the dense pre-trained network'}"
 
     def notes(self, parts: list[str]) -> list[str]:
         """What a student should know of how the files were read, and how trainings were run again."""

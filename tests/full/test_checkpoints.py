@@ -52,6 +52,10 @@ def entry(path: str, content: bytes = b"x") -> Entry:
         ("quantized_net_after_finetune_epoch_4.pt", EITHER, None),
         ("quantized_net_after_finetune_seed_0.pt", EITHER, None),
         ("quantized_net_after_finetune_4bits_20epochs.pt", "3c", 4),
+        ("quantized_unpruned_net_after_finetune_4bit.pt", "3c", 4),
+        ("non-sparse quantized net 2bit.pt", "3c", 2),
+        ("unquantized_net_after_finetune.pt", "2c", None),
+        ("bruno_pruned_quantized_net_4bit.pt", "3d", 4),
     ],
 )
 def test_the_name_says_which_network_it_is(path: str, part: str, bits: int | None) -> None:

@@ -331,6 +331,22 @@ def test_a_network_without_a_name_for_its_part_is_placed_by_its_weights(
             exam.networks(other)
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_a_stranger_is_placed_by_its_zeros(seed: int, session: MakeSession) -> None:
+    """Whoever trained a network of his own has weights that are as near to the one as to the other."""
+    path = "quantized_net_after_finetune.pt"
+    stranger = plain(random_network(seed))
+    for state, part, other, zeros in ((stranger, "3c", "3d", "0.0"), (pruned(stranger, "2e"), "3d", "3c", "70.0")):
+        exam = session(handed(EITHER, state, None, path)).exam
+        assert [network.part for network in exam.networks(part)] == [part]
+        told = rf"taken as that of 3\({part[1]}\): it does not descend from the pre-trained network, and has {zeros} %"
+        with pytest.raises(CheckFailed, match=told):
+            exam.networks(other)
+    grown = regrown(stranger)
+    told = failure(session(handed("3d", grown, 4)), "sparse_quantized_networks_are_sparse").message
+    assert "0.0 % zeros, but" in told and "descends" not in told
+
+
 def test_the_trap_is_explained(session: MakeSession, network: dict[str, np.ndarray]) -> None:
     name = "sparse_quantized_networks_are_sparse"
     found = failure(session(handed("3d", regrown(network), 2)), name)

@@ -8,6 +8,7 @@ from grader.session import Session
 
 def _require_verdict(session: Session, part: str) -> None:
     require(session.written.problem is None, str(session.written.problem), harmless=True)
+    require(part not in session.written.unread, f"the table of {part} in answers.toml is not valid TOML", harmless=True)
     verdict = session.verdict(part)
     where = f"the verdict of {part} in answers.toml"
     require(verdict, f'{where} is still to be written: "true" or "false"', harmless=True)
