@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from grader.environment import ONE_THREAD, changed_environment
 from grader.errors import CheckFailed, GraderError, InternalError
 from grader.worker.sandbox.cleanup import remove_tree
 from grader.worker.sandbox.watchdog import kill_descendants, kill_tree
@@ -164,7 +165,8 @@ def _hire(start: Start[Any, Any]) -> _Member[Any]:
     folder = Path(tempfile.mkdtemp(prefix="grader-judge-"))
     folder.chmod(0o711)  # workers of another user find their directories in it
     process = context.Process(target=_work, args=(theirs, start, folder))
-    process.start()
+    with changed_environment(ONE_THREAD):  # the others keep the cores busy, and threads that wait spin
+        process.start()
     theirs.close()
     return _Member(process, ours, folder)
 

@@ -35,6 +35,8 @@ def _work(folder: Path, item: str) -> str:
     if item == "unpicklable":
         return lambda: None  # type: ignore[return-value]
     (folder / f"pid-{os.getpid()}").touch()
+    if item == "threads":
+        return os.environ["OPENBLAS_NUM_THREADS"]
     return item.upper()
 
 
@@ -53,6 +55,12 @@ def test_every_item_has_a_result(tmp_path: Path) -> None:
     items = [f"item{number}" for number in range(9)]
     assert _run(tmp_path, items) == {item: item.upper() for item in items}
     assert len(list(tmp_path.glob("pid-*"))) == len(list(tmp_path.glob("ended-*"))) == 2
+
+
+def test_each_process_computes_with_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    assert _run(tmp_path, ["threads"]) == {"threads": "1"}
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "7"
 
 
 def test_what_fails_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
+from grader.environment import ONE_THREAD, changed_environment
 from grader.errors import InternalError, WireError
 from grader.worker import wire
 from grader.worker.loop import serve
@@ -104,21 +105,9 @@ def _bare_environment() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-@contextmanager
-def _granted(gpu: str) -> Iterator[None]:
+def _granted(gpu: str) -> AbstractContextManager[None]:
     """A new process finds its GPU, if any, in its environment; it may have no second thread when it is confined."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    granted = {"CUDA_VISIBLE_DEVICES": gpu, **dict.fromkeys(threads, "1")} if gpu else {}
-    before = {name: os.environ.get(name) for name in granted}
-    os.environ.update(granted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    return changed_environment({"CUDA_VISIBLE_DEVICES": gpu, **ONE_THREAD} if gpu else {})
 
 
 @contextmanager

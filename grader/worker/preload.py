@@ -9,10 +9,12 @@ from __future__ import annotations
 import gc
 import os
 
+from grader.environment import ONE_THREAD
+
 # One thread: a pool of threads does not survive a fork, and results must not depend on the number of cores.
 # No GPU, unless this process was spawned with one: a hard-coded device runs on the CPU, and a CUDA context does not
 # survive a fork either.
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", MPLBACKEND="Agg")
+os.environ.update(ONE_THREAD, MPLBACKEND="Agg")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import matplotlib.pyplot as plt

@@ -61,7 +61,7 @@ def test_a_worker_answers(staged, method: str) -> None:
 def test_nothing_of_the_judge_is_loaded_in_a_worker(staged, method: str) -> None:
     facts, _ = staged("", method=method).ask("general.modules", {}, {})
     ours = {name for name in facts["modules"] if name.split(".")[0] in ("grader", "reference", "_reference")}
-    allowed = {"grader", "grader.errors", "grader.worker", "grader.probes"}
+    allowed = {"grader", "grader.environment", "grader.errors", "grader.worker", "grader.probes"}
     assert {n for n in ours if n not in allowed and not n.startswith(("grader.worker.", "grader.probes."))} == set()
     for secret in ("pytest", "_pytest", "pydantic", "grader.cli", "grader.checks", "grader.oracle"):
         assert secret not in facts["modules"]
