@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from grader.entries import COPY_MARK, Entry, note
+from grader.entries import Entry, note, without_copy_mark
 from grader.errors import TooLarge, UnusableSubmission
 from grader.notebook import listed
 
@@ -39,9 +39,9 @@ _QUANTIZED_OTHERWISE = re.compile(r"(?<!a)symmetric|before|ptq")
 _LAB_3B = re.compile(r"(?<![^_/])(?:lab_?|part_?)?3b/|(?:^|/)(?:lab_?|part_?)?3b_|(?:lab_?|part_?)3b$")
 """At another place of a name 3b are three bits."""
 _BITS = (
-    re.compile(r"(\d+)n?bit"),
-    re.compile(r"bits?_?=?(\d+)"),
-    re.compile(r"(\d+)_n?bit"),
+    re.compile(r"(?<!\d)(\d{1,9})n?bit"),
+    re.compile(r"bits?_?=?(\d{1,9})(?!\d)"),
+    re.compile(r"(?<!\d)(\d{1,9})_n?bit"),
     re.compile(r"(?<!lab)(?<!part)_([2-8])b$"),
     re.compile(r"(?:^|_)(?!(?:epochs?|seed|run|trial|try|version|lr|0)_)[^_]+_([2-8])$"),
 )
@@ -120,7 +120,7 @@ def _order(entry: Entry) -> tuple[int, int, str]:
 
 def _plain(path: str) -> str:
     """A path in small letters with underscores, without its suffix and marks of a copy; ``3(c)`` becomes ``3c``."""
-    path = COPY_MARK.sub("", path.casefold()).rpartition(".")[0]
+    path = without_copy_mark(path.casefold()).rpartition(".")[0]
     return re.sub(r"[-. ]+", "_", re.sub(r"[-_. ]*\(([a-e])\)", r"\1", path))
 
 

@@ -18,16 +18,28 @@ from pathlib import Path
 from grader.errors import TooLarge, UnusableSubmission
 from grader.notebook import listed
 
-__all__ = ["COPY_MARK", "Entry", "directory_entries", "display_path", "file_entry", "note", "unpacked", "zip_entries"]
+__all__ = [
+    "Entry",
+    "directory_entries",
+    "display_path",
+    "file_entry",
+    "note",
+    "unpacked",
+    "without_copy_mark",
+    "zip_entries",
+]
 
-COPY_MARK = re.compile(r"(?: ?\(\d+\)|-\d+| - copy| copy)+(?=\.[a-z]+$)")
-"""What browsers, file managers and course sites put into the name of a second copy, in small letters."""
+_COPY_MARK = re.compile(r"(?: ?\(\d+\)|-\d+| - copy| copy)$")
+_LONGEST_MARK = 30
 
 _MIB = 2**20
 _MAX_ZIP = 64 * _MIB
 _MAX_CONTENT = 128 * _MIB
 _MAX_INNER_ZIPS = 3
 _MAX_MEMBERS = 5_000
+_MAX_NAME = 255
+"""Characters of one part of a path, as everywhere outside a zip; patterns that look into names rely on it."""
+_MAX_PATH = 1_000
 _MAX_ENTRIES = 20_000
 """Entries of a directory that are looked at, the shallowest first: a data set may lie beside the labs."""
 
@@ -39,6 +51,7 @@ _BROKEN_ZIP = (
     EOFError,
     LookupError,
     OSError,
+    OverflowError,
     RuntimeError,
     ValueError,
 )
@@ -55,6 +68,16 @@ class Entry:
     def name(self) -> str:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
+
+
+def without_copy_mark(name: str) -> str:
+    """A file's name, in small letters, without what browsers and course sites put into that of a second copy."""
+    stem, dot, suffix = name.rpartition(".")
+    if not (dot and suffix.isalpha() and suffix.isascii()):
+        return name
+    while mark := _COPY_MARK.search(stem[-_LONGEST_MARK:]):
+        stem = stem[: -len(mark[0])]
+    return f"{stem}.{suffix}"
 
 
 def display_path(path: Path) -> str:
@@ -140,14 +163,13 @@ def zip_entries(path: Path, wanted: str) -> tuple[list[Entry], list[str]]:
 
 
 def unpacked(entries: list[Entry], wanted: str) -> tuple[list[Entry], list[str]]:
-    """The entries, with the contents of the first few zips among them in their places, and notes.
-
-    Zips inside of those are not unpacked.
-    """
+    """The entries, with the contents of the first few zips among them, and in those, in their places, and notes."""
     found: list[Entry] = []
     notes: list[str] = []
     zips = 0
-    for entry in entries:
+    waiting = deque(entries)
+    while waiting:
+        entry = waiting.popleft()
         if not entry.name.casefold().endswith(".zip"):
             found.append(entry)
             continue
@@ -160,7 +182,7 @@ def unpacked(entries: list[Entry], wanted: str) -> tuple[list[Entry], list[str]]
             found.append(entry)
             notes.append(str(error))
         else:
-            found += [Entry(f"{entry.path}/{member.path}", member.read) for member in inside]
+            waiting.extendleft(Entry(f"{entry.path}/{member.path}", member.read) for member in reversed(inside))
             notes += told
     return found, notes
 
@@ -172,9 +194,12 @@ def _members(raw: bytes, shown: str, wanted: str) -> tuple[list[Entry], list[str
         raise UnusableSubmission(f"{shown} unpacks to over {_MAX_CONTENT // _MIB} MiB: hand in only {wanted}.")
     if any(info.flag_bits & 1 for info in members.values()):
         raise UnusableSubmission(f"{shown} is encrypted: pack it again without a password.")
-    links = {name for name, info in members.items() if stat.S_ISLNK(info.external_attr >> 16)}
-    found = [_member_entry(archive, info, name) for name, info in members.items() if name not in links]
-    return found, note("Links in a zip are not followed", [name for name in members if name in links])
+    links = [name for name, info in members.items() if stat.S_ISLNK(info.external_attr >> 16)]
+    too_long = [name for name in members if len(name) > _MAX_PATH or max(map(len, name.split("/"))) > _MAX_NAME]
+    left_out = {*links, *too_long}
+    found = [_member_entry(archive, info, name) for name, info in members.items() if name not in left_out]
+    notes = note("Links in a zip are not followed", links)
+    return found, [*notes, *note(f"Names of more than {_MAX_NAME} characters in a zip are not read", too_long)]
 
 
 def _open_zip(raw: bytes, shown: str, wanted: str) -> zipfile.ZipFile:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from grader.checkpoints import HandedIn, collect
 from grader.collecting import MAX_FILE, Search, is_helper
-from grader.entries import COPY_MARK, Entry, directory_entries, display_path, file_entry, note, unpacked, zip_entries
+from grader.entries import (
+    Entry,
+    directory_entries,
+    display_path,
+    file_entry,
+    note,
+    unpacked,
+    without_copy_mark,
+    zip_entries,
+)
 from grader.errors import InternalError, UnusableSubmission
 from grader.notebook import listed, same_text
 
@@ -138,7 +147,9 @@ def _entries(path: Path) -> tuple[list[Entry], list[str]]:
         return found, [*notes, *told]
     kind = path.suffix.casefold() if stat.S_ISREG(mode) else "special"
     if kind == ".zip":
-        return zip_entries(path, wanted=_NAMES)
+        entries, notes = zip_entries(path, wanted=_NAMES)
+        found, told = unpacked(entries, wanted=_NAMES)
+        return found, [*notes, *told]
     if kind == "special" or (kind not in (*_NOTEBOOKS, ".py") and _canonical(path.name) not in EDITABLE):
         raise UnusableSubmission(f"{shown} cannot be graded: hand in a directory, .zip, .ipynb or {_NAMES}.")
     return [file_entry(path.name, path)], []
@@ -150,7 +161,7 @@ def _order(entry: Entry) -> tuple[int, str]:
 
 def _canonical(name: str) -> str | None:
     """The file that a name stands for, spelled exactly or nearly so ("fp_layers (1).py")."""
-    plain = COPY_MARK.sub("", name.casefold().strip())
+    plain = without_copy_mark(name.casefold().strip())
     known = {known.casefold(): known for known in (*EDITABLE, *PROVIDED)}
     return known.get(re.sub("[- ]", "_", plain))
 

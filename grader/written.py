@@ -15,6 +15,9 @@ __all__ = ["FILE", "Written", "manual_items", "read_written"]
 
 FILE = "answers.toml"
 _HEADER = re.compile(r"""(?m)^(?=[ \t]*\[(?!\d+\])[\w."'-]{2,}\][ \t]*(?:#.*)?$)""")  # no reference [1] in a text
+_MOST, _TABLES, _KEYS = 256 << 10, 100, 50
+"""The most bytes, broken tables and parts of one key that are read: tomllib takes the square of their number."""
+_LONG_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_KEYS},}}""")
 _PYTHON_VERDICT = re.compile(r"(?m)^([ \t]*verdict[ \t]*=[ \t]*)(True|False)(?=[ \t]*(?:#.*)?$)")
 _TEXT_FIELDS = ("explanation", "answer")
 _PLACEHOLDERS = frozenset({"", "...", "…", "-", "?", "todo", "tbd", "n/a", "none", "your answer", "your answer here"})
@@ -81,8 +84,12 @@ def read_written(data: bytes | None) -> Written:
     """Parse the file of a submission; where it is no TOML as a whole, a broken table costs no other table."""
     if data is None:
         return Written(problem=f"{FILE} is not in the submission")
+    if len(data) > _MOST:
+        return Written(problem=f"{FILE} is larger than {_MOST >> 10} KiB: leave out what is no answer")
     try:
         text = data.decode("utf-8-sig")
+        if _LONG_KEY.search(text):
+            return Written(problem=f"{FILE} has a key of over {_KEYS} parts: write texts in quotation marks")
         return Written(tomllib.loads(text))
     except UnicodeDecodeError as error:
         return Written(problem=_not_toml(error))
@@ -100,7 +107,7 @@ def _table_by_table(text: str) -> Written:
     tables: dict[str, Any] = {}
     unread: dict[str, str] = {}
     faults: list[str] = []
-    first, *pieces = _HEADER.split(text.replace("\r\n", "\n"))
+    first, *pieces = _HEADER.split(text.replace("\r\n", "\n"), _TABLES)
     above = first.count("\n")
     for piece in pieces:
         header, lines_above = piece.partition("\n")[0].strip(), "\n" * above  # so that a message names the file's line

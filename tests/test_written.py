@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from grader.assignment import Assignment
@@ -40,6 +42,16 @@ def test_odd_values_break_nothing(assignment: Assignment) -> None:
     written = read_written(b'"p1.2" = 3\n["p1.1"]\nexplanation = 0x' + b"f" * 6000 + b"\nverdict = [1]\n")
     assert written.text("p1.1", "verdict") == written.text("p1.2", "verdict") == ""
     assert all(not item.text for item in manual_items(assignment, TEMPLATE, written))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b".".join([b"a"] * 50_000) + b" = 1", b"[a]\n" * 50_000 + b"x", b'"a".' * 20_000 + b"a = 1", b"#" * 300_000],
+)
+def test_what_would_take_for_ever_to_read_is_refused_at_once(data: bytes) -> None:
+    started = time.perf_counter()
+    assert read_written(data).problem
+    assert time.perf_counter() - started < 5
 
 
 def test_a_verdict_that_is_neither_is_said_at_once() -> None:

@@ -16,7 +16,7 @@ from distributed.scheduler import KilledWorker
 
 from grader.assignment import Assignment
 from grader.crew import Lost
-from grader.errors import GraderError, UnusableSubmission
+from grader.errors import GraderError, InternalError, UnusableSubmission
 from grader.full.standard import Materials
 from grader.grade import Grader
 from grader.gradebook.grades import Status
@@ -98,6 +98,9 @@ class ClusterEngine:
                     submission = job.load(full=self._profile.is_full)
                 except UnusableSubmission as error:
                     yield Result(job.digest, Status.UNUSABLE, 0.0, str(error))
+                    continue
+                except InternalError as error:
+                    yield fault(job, error)
                     continue
                 arguments = (rubric, self._isolation, materials, job.digest, submission)
                 future = self._client.submit(_grade, *arguments, pure=False, resources=resources)

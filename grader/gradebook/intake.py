@@ -21,7 +21,7 @@ from grader.errors import GraderError, UnusableSubmission
 from grader.gradebook.grades import HandIn, Student, Unclaimed
 from grader.gradebook.roster import Roster, identity, with_unique_keys
 
-__all__ = ["Found", "Intake", "STORE", "take_in"]  # noqa: RUF022  (sorted as the house sorts)
+__all__ = ["Found", "Intake", "STORE", "digest_of_files", "take_in"]  # noqa: RUF022  (sorted as the house sorts)
 
 STORE = "gradebook.sqlite"
 """The store's file in the output folder of a batch."""
@@ -32,6 +32,10 @@ _PIECES = (".py", ".toml", ".md", *SUFFIXES)
 """Files that can be part of a submission."""
 _KINDS = (".zip", ".ipynb", *_PIECES)
 """Files that can be, or be part of, a submission."""
+
+_NO_KIND = "no kind of file that is graded"
+_Owner = tuple[str, str, str]
+"""The course site, the number that it gives a student, and the name."""
 
 _CANVAS = re.compile(
     r"(?P<who>[^_]+|.+?(?=_(?:late_)?\d{4,}_\d{4,}_))_(?:(?P<late>late)_)?(?P<user>\d+)_(?P<file>\d+)_(?P<name>.+)",
@@ -65,12 +69,8 @@ class Found:
 
     @cached_property
     def digest(self) -> str:
-        """A digest of names and contents, of everything that can matter to the grade."""
-        digest = hashlib.sha256()
-        for name, path in sorted(self.files.items()):
-            for part, content in _contents(name, path):
-                digest.update(f"{len(part)}:{part}:{len(content)}:".encode("utf-8", "surrogateescape") + content)
-        return digest.hexdigest()
+        """See ``digest_of_files``."""
+        return digest_of_files(self.files)
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,15 @@ def _items(folder: Path) -> list[Path]:
     return [folder / name for name in names if not name.startswith(".") and name.casefold() not in _JUNK]
 
 
+def digest_of_files(files: Mapping[str, Path]) -> str:
+    """A digest of the names and contents of a submission, of everything that can matter to its grade."""
+    digest = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        for part, content in _contents(name, path):
+            digest.update(f"{len(part)}:{part}:{len(content)}:".encode("utf-8", "surrogateescape") + content)
+    return digest.hexdigest()
+
+
 def _contents(name: str, path: Path) -> Iterator[tuple[str, bytes]]:
     """The files of one item as far as grading can see them; of others only the name matters."""
     try:
@@ -168,7 +177,7 @@ def _reason_against(path: Path) -> str | None:
     if (path / STORE).is_file() or (names and all((path / name / STORE).is_file() for name in names)):
         return "what a batch wrote"
     if path.is_file() and path.suffix.casefold() not in _KINDS:
-        return "no kind of file that is graded"
+        return _NO_KIND
     return None
 
 
@@ -246,23 +255,37 @@ def _time(value: object) -> datetime | None:
 
 def _by_names(items: Sequence[Path]) -> _Finds:
     finds, own = _Finds(), list[Path]()
-    from_site: dict[tuple[str, str, str], list[tuple[re.Match[str], Path]]] = {}
+    from_site: dict[_Owner, list[tuple[re.Match[str], Path]]] = {}
+    not_graded: dict[_Owner, list[tuple[re.Match[str], Path]]] = {}
     for path in items:
-        if reason := _refusal(path):
+        reason, owner = _refusal(path), _owner(path)
+        if owner is not None and reason in (None, _NO_KIND):
+            (not_graded if reason else from_site).setdefault(owner[0], []).append((owner[1], path))
+        elif reason:
             finds.leave(_shown(path), reason)
-        elif match := _CANVAS.fullmatch(path.name):
-            from_site.setdefault(("canvas", match["user"], match["who"].casefold()), []).append((match, path))
-        elif match := _MOODLE.fullmatch(path.name):
-            from_site.setdefault(("moodle", match["user"], match["who"].casefold()), []).append((match, path))
         elif path.suffix.casefold() in _PIECES:
             finds.leave(
                 _shown(path), "a loose file that no course site named: put each student's files into one folder"
             )
         else:
             own.append(path)
+    for person, files in not_graded.items():
+        if person in from_site:
+            for _, path in files:
+                finds.leave(_shown(path), _NO_KIND)
+        else:  # all that this student handed in, which is not the same as nothing
+            from_site[person] = files
     finds.found += _plain(own)
     finds.found += [_of_site(site, user, files, finds) for (site, user, _), files in from_site.items()]
     return finds
+
+
+def _owner(path: Path) -> tuple[_Owner, re.Match[str]] | None:
+    """Whose a file is that a course site named."""
+    for site, pattern in (("canvas", _CANVAS), ("moodle", _MOODLE)):
+        if match := pattern.fullmatch(path.name):
+            return (site, match["user"], match["who"].casefold()), match
+    return None
 
 
 def _plain(paths: Sequence[Path]) -> Iterator[Found]:

@@ -103,13 +103,27 @@ def read_roster(path: Path) -> Roster:
     if not columns.keys() & {"name", "last", "email", "sis", "canvas", "login"}:
         raise GraderError(f"the roster {path} has no column Name, Email, Student ID or Login in its first line")
     people = [_student({name: row[i].strip() for name, i in columns.items()}) for row in sheet.rows]
-    once: dict[str, Student] = {}
-    for student in filter(None, people):
-        once.setdefault((student.email or student.key).casefold(), student)
-    students = with_unique_keys(once.values())
+    students = with_unique_keys(_once_each(filter(None, people), path))
     if not students:
         raise GraderError(f"the roster {path} names no student")
     return Roster(students.values())
+
+
+def _once_each(people: Iterable[Student], path: Path) -> Iterator[Student]:
+    """Each student once, who may stand there for several sections; whom an id tells apart are several students."""
+    known: dict[str, list[Student]] = {}
+    for student in people:
+        namesakes = known.setdefault((student.email or student.key).casefold(), [])
+        if student.email or any(map(student.ids.get, _UNIQUE)):
+            if not all(_contradict(other, student) for other in namesakes):
+                continue
+        elif any(other.ids.get("section") == student.ids.get("section") for other in namesakes):
+            raise GraderError(
+                f"the roster {path} names {student.name or student.key} twice, and nothing tells them apart: delete a "
+                "row, or add a column Email or Student ID"
+            )
+        namesakes.append(student)
+        yield student
 
 
 def _columns(titles: Iterable[str]) -> dict[str, int]:
@@ -126,7 +140,7 @@ def _student(row: Mapping[str, str]) -> Student | None:
     ids = {system: row[system] for system in _IDS if row.get(system)}
     if "moodle" in ids:
         ids["moodle"] = ids["moodle"].removeprefix("Participant ")  # as the grading worksheet has it
-    email = row.get("email", "")
+    email = row.get("email", "") if "@" in row.get("email", "") else ""  # who has none is told by "n/a" or "-"
     if row.get("role", "").casefold() not in _STUDENT_ROLES or name.casefold().strip() in _NO_PERSON:
         return None
     label = email or ids.get("login") or ids.get("sis") or name or next(iter(ids.values()), "")

@@ -15,9 +15,10 @@ from typing import Protocol, Self
 from grader import locations
 from grader.assignment import Assignment
 from grader.crew import Crew, Lost
-from grader.errors import GraderError, UnusableSubmission
+from grader.errors import GraderError, InternalError, UnusableSubmission
 from grader.grade import Grader
 from grader.gradebook.grades import Status
+from grader.gradebook.intake import digest_of_files
 from grader.gradebook.packing import pack
 from grader.gradebook.profile import QUICK, Profile
 from grader.gradebook.store import Result
@@ -58,7 +59,15 @@ class Job:
 
         Raises:
             UnusableSubmission: there is none.
+            InternalError: it is no longer what the digest says.
         """
+        try:
+            return self._load(full)
+        finally:
+            if digest_of_files(self.files) != self.digest:
+                raise InternalError("the submission was changed or moved away while the class was graded: grade again")
+
+    def _load(self, full: bool) -> Submission:
         paths = list(self.files.values())
         try:
             if len(paths) == 1 and list(self.files) == [paths[0].name]:
@@ -192,6 +201,8 @@ def grade_submission(grader: Grader, digest: str, load: Callable[[], Submission]
         submission = load()
     except UnusableSubmission as error:
         return Result(digest, Status.UNUSABLE, time.perf_counter() - started, str(error))
+    except InternalError as error:
+        return Result(digest, Status.FAULT, time.perf_counter() - started, str(error))
     report = grader.grade(submission)
     status = Status.FAULT if report.has_error() else Status.GRADED
     return Result(digest, status, time.perf_counter() - started, report.faults(), pack(report))

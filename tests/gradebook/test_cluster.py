@@ -21,6 +21,7 @@ from grader.errors import GraderError
 from grader.full.standard import FullOptions, Images, Materials
 from grader.gradebook.batch import grade_class, open_store
 from grader.gradebook.grades import Status
+from grader.gradebook.intake import take_in
 from grader.gradebook.profile import Profile
 from grader.gradebook.run import Job, LocalEngine
 from grader.gradebook.store import Result
@@ -135,10 +136,11 @@ def _place(rubric: str, isolation: object, materials: Materials, digest: str, su
 def _places(address: str, profile: Profile, folder: Path, assignment: Assignment) -> set[str]:
     from grader.gradebook.cluster import ClusterEngine
 
-    jobs = [Job(path.name, {path.name: path}) for path in sorted(folder.iterdir())]
+    found = take_in(folder).found if any(folder.iterdir()) else ()
+    jobs = [Job(each.digest, each.files) for each in found]
     with ClusterEngine(address, assignment, profile=profile) as engine:
         results = [result for result in engine.grade(jobs) if result is not None]
-    assert sorted(result.digest for result in results) == [job.digest for job in jobs]
+    assert sorted(result.digest for result in results) == sorted(job.digest for job in jobs)
     return {result.message for result in results}
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from grader.errors import GraderError, UnusableSubmission
-from grader.gradebook.grades import Student
-from grader.gradebook.intake import Intake, take_in
+from grader.errors import GraderError, InternalError, UnusableSubmission
+from grader.gradebook.grades import Status, Student
+from grader.gradebook.intake import Intake, digest_of_files, take_in
 from grader.gradebook.roster import Roster, identity, read_roster, with_unique_keys
-from grader.gradebook.run import Job
+from grader.gradebook.run import Job, grade_submission
 
 
 def _write(folder: Path, *paths: str, content: str = "x = 1\n") -> Path:
@@ -28,6 +28,10 @@ def _write(folder: Path, *paths: str, content: str = "x = 1\n") -> Path:
 def _zip(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("FP_layers.py", "x = 1\n")
+
+
+def _job(files: dict[str, Path]) -> Job:
+    return Job(digest_of_files(files), files)
 
 
 def _taken(intake: Intake) -> dict[str, str]:
@@ -224,6 +228,17 @@ def test_two_who_could_be_meant_are_nobody(tmp_path: Path) -> None:
     assert roster.find(Student("adalovelace", "adalovelace")) is None
 
 
+def test_whoever_shares_an_address_or_has_none_is_on_the_roster(tmp_path: Path) -> None:
+    rows = ["Ada,n/a,7", "Bob,n/a,8", "Cyn,-,9", "Deb,pair@x.edu,10", "Eve,pair@x.edu,11", "Eve,pair@x.edu,11"]
+    roster = _roster(tmp_path, "\n".join(["Name,Email,SID", *rows]) + "\n")
+    assert sorted(student.name for student in roster.students) == ["Ada", "Bob", "Cyn", "Deb", "Eve"]
+
+
+def test_a_student_of_two_sections_is_one_and_namesakes_of_two_are_two(tmp_path: Path) -> None:
+    roster = _roster(tmp_path, "Name,Email,Section\nAda,a@x.edu,lecture\nAda,a@x.edu,lab\nWei,,A\nWei,,B\n")
+    assert sorted(student.name for student in roster.students) == ["Ada", "Wei", "Wei"]
+
+
 def test_canvas_gradebook_is_a_roster(tmp_path: Path) -> None:
     text = "Student,ID,SIS User ID,SIS Login ID,Section,HW (1)\n    Points Possible,,,,,100\n"
     text += '"Lovelace, Ada",4711,s1,ada,A,\n'
@@ -240,6 +255,7 @@ def test_canvas_gradebook_is_a_roster(tmp_path: Path) -> None:
         ("Name\n", "names no student"),
         ("", "is not a CSV with a row of titles"),
         ('Name\n"x', "not a CSV"),
+        ("Name\nWei Zhang\nWei Zhang\n", "names Wei Zhang twice, and nothing tells them apart"),
     ],
 )
 def test_a_bad_roster_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
@@ -378,6 +394,37 @@ def test_online_text_of_moodle_lies_beside_the_files(tmp_path: Path) -> None:
     assert "FP_layers.py" in Job(found.digest, found.files).load().files
 
 
+def test_whoever_handed_in_only_what_is_not_graded_did_hand_in(tmp_path: Path) -> None:
+    _write(
+        tmp_path, "poecyn_7_70_report.pdf", "poecyn_7_71_more.docx", "roedeb_8_80_report.pdf", "roedeb_8_81_hw4.ipynb"
+    )
+    intake = take_in(tmp_path)
+    assert {found.student.name: sorted(found.files) for found in intake.found} == {
+        "poecyn": ["more.docx", "report.pdf"],
+        "roedeb": ["hw4.ipynb"],
+    }
+    assert _left(intake) == {"roedeb_8_80_report.pdf": "no kind of file that is graded"}
+    with pytest.raises(UnusableSubmission, match=r"nothing that can be graded, only more.docx and report.pdf"):
+        Job(intake.found[0].digest, intake.found[0].files).load()
+
+
+@pytest.mark.parametrize("what", ["changed", "moved away"])
+def test_what_is_no_longer_what_was_taken_in_is_not_graded(tmp_path: Path, what: str) -> None:
+    """A result belongs to the digest: of other files it would stay for ever."""
+    _write(tmp_path, "ada/FP_layers.py")
+    (ada,) = take_in(tmp_path).found
+    job = Job(ada.digest, ada.files)
+    file = tmp_path / "ada" / "FP_layers.py"
+    if what == "changed":
+        file.write_text("x = 2\n")
+    else:
+        file.parent.rename(tmp_path / "away")
+    with pytest.raises(InternalError, match="changed or moved away"):
+        job.load()
+    result = grade_submission(None, job.digest, job.load)  # type: ignore[arg-type]
+    assert result.status is Status.FAULT
+
+
 def test_the_words_on_an_unusable_submission_name_nobody(tmp_path: Path) -> None:
     _write(tmp_path, "ada/notes.txt", "bob/notes.txt")
     ada, bob = take_in(tmp_path).found
@@ -393,9 +440,9 @@ def test_the_words_on_an_unusable_submission_are_those_of_the_student(tmp_path: 
     notebook = tmp_path / "hoaretony_7_8_hw4.ipynb"
     notebook.write_text("{")
     with pytest.raises(UnusableSubmission, match=r"^The submission is empty: hand in "):
-        Job("", {"empty": tmp_path / "empty"}).load()
+        _job({"empty": tmp_path / "empty"}).load()
     with pytest.raises(UnusableSubmission, match=r"^hw4\.ipynb is not a notebook"):
-        Job("", {"hw4.ipynb": notebook}).load()
+        _job({"hw4.ipynb": notebook}).load()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")

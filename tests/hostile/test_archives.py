@@ -120,13 +120,43 @@ def test_a_member_that_is_larger_than_it_says_is_not_unpacked(tmp_path: Path, cl
         assert "is damaged in the zip" in refusal(path)
 
 
-def test_a_zip_in_a_zip_is_not_opened(tmp_path: Path) -> None:
-    inner = io.BytesIO()
-    with zipfile.ZipFile(inner, "w") as archive:
+def _zips_in_zips(path: Path, depth: int) -> Path:
+    name, content = LAB1, CODE
+    for level in range(depth):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(name, content)
+        name, content = f"{level}.zip", packed.getvalue()
+    path.write_bytes(content)
+    return path
+
+
+def test_three_zips_in_a_zip_are_opened_and_no_more(tmp_path: Path) -> None:
+    """As students pack them, but not one in another for ever."""
+    assert load(_zips_in_zips(tmp_path / "four.zip", 4)).files == {LAB1: CODE}
+    assert "2.zip/1.zip/0.zip was not unpacked: hand in one zip" in refusal(_zips_in_zips(tmp_path / "five.zip", 5))
+
+
+def test_an_offset_beyond_all_bounds_is_a_damaged_zip(tmp_path: Path) -> None:
+    """An offset in a zip64 field of which Python makes a number that no file can be moved to."""
+    extra = struct.pack("<HHQ", 1, 8, 1 << 63)
+    entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 45, 45, 0, 0, 0, 0, 0, 0, 0, len(LAB1), len(extra), 0, 0, 0, 0,
+                        0xFFFFFFFF) + LAB1.encode() + extra  # fmt: skip
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), 0, 0)
+    (tmp_path / "offset.zip").write_bytes(entry + end)
+    assert "zip: pack it again" in refusal(tmp_path / "offset.zip")
+
+
+@pytest.mark.parametrize("name", ["-1" * 30_000 + "!.py", "9" * 60_000 + "bit.pt", "a/" * 20_000 + "x.py"])
+def test_names_without_end_are_left_out_at_once(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "names.zip", "w") as archive:
+        archive.writestr(name, CODE)
         archive.writestr(LAB1, CODE)
-    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
-        archive.writestr("hw4.zip", inner.getvalue())
-    assert "holds nothing that can be graded, only hw4.zip" in refusal(tmp_path / "outer.zip")
+    started = time.perf_counter()
+    submission = load_submission(tmp_path / "names.zip", locations.pristine(), full=True)
+    assert time.perf_counter() - started < 5
+    assert submission.files == {LAB1: CODE}
+    assert any("Names of more than 255 characters" in note for note in submission.notes)
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_ISUID | stat.S_IFREG])
