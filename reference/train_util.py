@@ -347,22 +347,32 @@ def fastest_precision(device: torch.device | str) -> Literal["float32", "bfloat1
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=()):
         layers = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3))
         inputs = torch.ones(64, 16, SIZE, SIZE)
-        taken: dict[Precision, list[float]] = {"float32": [], "bfloat16": []}
-        for _ in range(6):  # in turns: what else this machine does for a moment decides nothing
-            for precision, seconds in taken.items():
-                seconds.append(_seconds_of_a_step(layers, inputs, precision))
-    return "bfloat16" if min(taken["bfloat16"]) < 0.9 * min(taken["float32"]) else "float32"
+        taken = {"float32": 0.0, "bfloat16": 0.0}
+        with _one_thread():
+            for turn in range(5):  # in turns, the first of which has kernels to prepare and does not count
+                taken["float32"] += _seconds_of_steps(layers, inputs, "float32") * (turn > 0)
+                taken["bfloat16"] += _seconds_of_steps(layers, inputs, "bfloat16") * (turn > 0)
+    return "bfloat16" if taken["bfloat16"] < 0.9 * taken["float32"] else "float32"
 
 
-def _seconds_of_a_step(layers: nn.Module, inputs: Tensor, precision: Precision) -> float:
-    """Seconds for a forward and a backward pass, the better of two."""
-    taken = []
+def _seconds_of_steps(layers: nn.Module, inputs: Tensor, precision: Precision) -> float:
+    """How long two forward and backward passes keep a processor busy, whatever else the machine does."""
     with accelerated(layers, precision):
+        start = time.thread_time()
         for _ in range(2):
-            start = time.perf_counter()
             layers(inputs).sum().backward()
-            taken.append(time.perf_counter() - start)
-    return min(taken)
+        return time.thread_time() - start
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in the calling thread alone, so that its time is all the time that is taken."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager
@@ -417,7 +427,7 @@ def _keep_freed_memory() -> None:
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, bytes: the largest that every glibc accepts
-        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD, bytes
+        mallopt(-1, -1)  # M_TRIM_THRESHOLD, bytes: without end
 
 
 def _fastest_layout(net: nn.Module, device: torch.device) -> torch.memory_format:

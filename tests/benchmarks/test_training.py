@@ -7,7 +7,7 @@ Rounds alternate, so that a busy machine slows both, and the ratio is the median
 
 On two cores of a Xeon without AMX the target is beyond the processor: bfloat16 is slower than float32 there, and 2.6
 times 450 images per second are 290 GFLOP/s, which is what a large matrix product reaches. Measured: 1.4 to 1.6. On two
-cores of an EPYC with AVX512-BF16 it is 2.4 to 2.7 (what else its host does changes that from minute to minute), with
+cores of an EPYC with AVX512-BF16 it is 2.3 to 2.7 (what else its host does changes that from minute to minute), with
 two thirds of the time in convolutions, which compute 300 to 500 GFLOP/s.
 """
 

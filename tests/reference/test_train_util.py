@@ -6,6 +6,7 @@ import copy
 import hashlib
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -522,10 +523,28 @@ def test_the_fastest_precision_of_a_cpu_is_measured(
     seconds: tuple[float, float], chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = dict(zip(("float32", "bfloat16"), seconds, strict=True))
-    monkeypatch.setattr(train_util, "_seconds_of_a_step", lambda layers, inputs, precision: taken[precision])
+    monkeypatch.setattr(train_util, "_seconds_of_steps", lambda layers, inputs, precision: taken[precision])
     train_util.fastest_precision.cache_clear()
     assert train_util.fastest_precision("cpu") == chosen
     train_util.fastest_precision.cache_clear()
+
+
+def test_what_else_the_machine_does_does_not_choose_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waiting(nn.Module):
+        threads = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            Waiting.threads = torch.get_num_threads()
+            time.sleep(0.1)
+            return x
+
+    assert train_util._seconds_of_steps(Waiting(), torch.ones(1, 1, 1, 1, requires_grad=True), "float32") < 0.1
+    before = torch.get_num_threads()
+    monkeypatch.setattr(train_util.nn, "ReLU", Waiting)
+    train_util.fastest_precision.cache_clear()
+    train_util.fastest_precision("cpu")
+    train_util.fastest_precision.cache_clear()
+    assert (Waiting.threads, torch.get_num_threads()) == (1, before)
 
 
 @pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
