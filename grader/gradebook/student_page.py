@@ -111,7 +111,7 @@ def _view(grade: Grade, total: Total, assignment: Assignment) -> _View:
     return _View(
         assignment=assignment.name,
         name=name,
-        about=" · ".join(_about(grade)),
+        about=" · ".join(dict.fromkeys(piece for piece in _about(grade) if piece not in ("", name))),
         title=f"{name}: {points}",
         total=total,
         possible=assignment.total,
@@ -128,10 +128,7 @@ def _view(grade: Grade, total: Total, assignment: Assignment) -> _View:
 def _about(grade: Grade) -> Iterator[str]:
     """Who and what this is, in pieces of a line."""
     student = grade.student
-    if student.name:
-        yield student.key
-    if student.email and student.email != student.key:
-        yield short(student.email)
+    yield from (student.key, short(student.email))
     if grade.hand_in is not None:
         yield from _handed_in(grade.hand_in)
     if grade.report is not None:

@@ -144,4 +144,4 @@ def _print_slowest(statistics: Statistics, pen: Pen) -> None:
 
 
 def _name(student: Student) -> str:
-    return f"{student.key} {student.name}".rstrip()
+    return " ".join(dict.fromkeys((student.key, student.name))).rstrip()

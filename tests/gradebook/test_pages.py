@@ -90,6 +90,12 @@ class TestStudent:
         assert "Handed in late − 4 1 day late, 10 % for each day" in text
         assert "Total 36 / 100" in text
 
+    def test_who_is_known_by_a_folder_only_is_named_once(self, assignment: Assignment) -> None:
+        known = Student("ada", "ada", "ada@example.org")
+        text = said(page_of(Grade(known, Status.UNUSABLE, HandIn("ada"), message="no Python file"), assignment))
+        head = text[text.index("Grade ·") : text.index("no Python file")]
+        assert re.findall(r"[\w@.]*ada[\w@.]*", head) == ["ada", "ada@example.org"]
+
     def test_a_final_grade_says_nothing_of_waiting(self, assignment: Assignment) -> None:
         text = said(page_of(graded("ada", report(part("1a", check("c", Outcome.PASSED)))), assignment))
         assert "so far" not in text and "still to be graded" not in text and "late" not in text.lower()
