@@ -197,6 +197,21 @@ _TALKING = [
             ("asynchronous calls past the filter", "syscall(425, 1, bytes(120))"),
         )
     ),
+    *(
+        Attack(
+            name,
+            f"""
+            import fcntl, os
+            def attack(): return fcntl.fcntl(os.open({path!r}, os.O_RDONLY), {command}, fcntl.F_RDLCK)
+            """,
+            "REFUSED PermissionError",
+            Layer.SYSCALLS,
+        )
+        for name, path, command in (
+            ("keeping a file from all who open it", "lab1_sparse_optimization.py", "fcntl.F_SETLEASE"),
+            ("being told of files in a folder", ".", "fcntl.F_NOTIFY"),
+        )
+    ),
     Attack(
         "calls by the numbers of another architecture",
         """

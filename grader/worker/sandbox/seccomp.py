@@ -22,6 +22,7 @@ _NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone() takes
 _AF_INET, _AF_INET6 = 2, 10
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _F_SETOWN, _F_SETOWN_EX, _FIOSETOWN, _SIOCSPGRP = 8, 15, 0x8901, 0x8902
+_F_SETLEASE, _F_NOTIFY = 1024, 1026
 
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """By machine, the kernel's name for it and its column below."""
@@ -138,6 +139,9 @@ def _program(architecture: int, column: int, all_sockets: bool, others_signals: 
         # hidden from the watchdog, or not killed with its supervisor
         *_refuse_if(_PRCTL[column], 0, _EQUAL, _PR_SET_DUMPABLE),
         *_refuse_if(_PRCTL[column], 0, _EQUAL, _PR_SET_PDEATHSIG),
+        # whoever opens a leased file, such as a library's, waits for its holder
+        *_refuse_if(_FCNTL[column], 1, _EQUAL, _F_SETLEASE),
+        *_refuse_if(_FCNTL[column], 1, _EQUAL, _F_NOTIFY),
         *_allow_only(_SOCKET[column], *([] if all_sockets else [_AF_INET, _AF_INET6])),
     ]  # fmt: skip
     if others_signals:
