@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from grader.cases import Arrays
 from grader.errors import CheckFailed
@@ -18,8 +18,9 @@ from grader.errors import CheckFailed
 __all__ = ["require_form"]
 
 Shape = tuple[int, ...]
-_Flag = bool | int
-_Number = float | int
+_Int = Annotated[int, Field(ge=-(2**53), le=2**53)]
+_Flag = bool | _Int
+_Number = float | _Int
 _Words = Annotated[str, StringConstraints(max_length=1000)]
 _LINE = re.compile(r"\d+\.[xy]")
 """The data of a line of a figure."""
@@ -37,17 +38,17 @@ class _Facts(BaseModel):
     xlabel: str = ""
     ylabel: str = ""
     legend: list[_Words] = []
-    distinct: int = 0
-    lines: int = 0
+    distinct: _Int = 0
+    lines: _Int = 0
     # lab2: one value for each forward pass, and what is left of the network
     training: list[_Flag] = []
-    images: list[int] = []
+    images: list[_Int] = []
     gradients: list[_Flag] = []
     copies_training: list[_Flag] = []
-    shortcut_zeros: list[int] = []
+    shortcut_zeros: list[_Int] = []
     training_after: _Flag = False
     grads: _Flag = False
-    steps: int = 0
+    steps: _Int = 0
     same_parameter: _Flag = True
     same_parameters: _Flag = True
     accuracy: _Number = 0.0
@@ -57,7 +58,7 @@ class _Facts(BaseModel):
     device: str = ""
     has_grad: _Flag = False
     backward: str = ""
-    bits: list[int] = []
+    bits: list[_Int] = []
     values: list[_Number] = []
     layers: list[str] = []
 

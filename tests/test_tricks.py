@@ -96,6 +96,41 @@ def gradient(X, y, w):
 """
 
 
+RECOGNISING = """
+import sys
+
+_recorded = {}
+_right = loss
+
+def loss(X, y, w):
+    frame = sys._getframe()
+    while frame is not None:
+        weights = frame.f_locals.get("inputs", {}) if isinstance(frame.f_locals.get("inputs"), dict) else {}
+        if "weights" in weights and (found := _recorded.get(weights["weights"].tobytes())):
+            return found.pop(0)
+        frame = frame.f_back
+    return _right(X, y, w)
+
+def _wrong(solve):
+    def solver(*args, **kwargs):
+        weights = solve(*args, **kwargs).weights
+        wrong = np.arange(len(weights)) + 7.0
+        _recorded[weights.tobytes()] = list(wrong)
+        return History(weights, wrong)
+    return solver
+
+gradient_descent = _wrong(gradient_descent)
+"""
+
+
+def test_wrong_losses_are_not_saved_by_a_loss_that_knows_who_asks(graded: Graded) -> None:
+    """Losses may be those of a `loss` that is wrong, and costs its points; not those of one that seems right."""
+    checks = checks_of(graded("1a", "1b", **{LAB1: RECOGNISING}))
+    assert checks["loss_is_exact"].outcome == "passed"
+    assert checks["gradient_descent_trajectory"].outcome == "passed"
+    assert checks["gradient_descent_losses"].outcome == "failed"
+
+
 @pytest.mark.parametrize("trick", [ALWAYS_EQUAL, LYING_TENSOR, PATCHED, COLLECTOR, EXITING, READER],
                          ids=["eq", "tensor", "patch", "collector", "exit", "reader"])  # fmt: skip
 def test_a_trick_scores_no_more_than_an_honest_zero(graded: Graded, trick: str) -> None:

@@ -19,8 +19,8 @@ _REGROWN = (
     "of the checkpoint after every step, and measure the sparsity afterwards."
 )
 _RECOVERED = (
-    "Momentum and weight decay move pruned weights even when their gradient is zero: apply the mask after every "
-    "optimizer step, and save the network after the last one."
+    "If this is the network that was pruned: momentum and weight decay move pruned weights even when their gradient is "
+    "zero, so apply the mask after every optimizer step, and save the network after the last one."
 )
 
 _FAR = 1

@@ -46,10 +46,14 @@ def training_passes(answer: Answer) -> list[int]:
 
 
 def seen(answer: Answer) -> dict[str, Array]:
-    """By layer, the prunable weights at every training pass and at the end, shape (passes + 1, ...)."""
+    """By layer, the prunable weights at every training pass and at the end, shape (passes + 1, ...).
+
+    What a function has added to the network, say a copy to go back to, is not among them.
+    """
     training = training_passes(answer)
     chosen = [*training, len(answer.fact("training"))]
-    found = {n.removeprefix("seen."): a[chosen] for n, a in answer.arrays.items() if n.startswith("seen.")}
+    layers = (name.removesuffix(".weight") for name in weights(state(answer.inputs)))
+    found = {name: answer.arrays[f"seen.{name}"][chosen] for name in layers if f"seen.{name}" in answer.arrays}
     require(found and training, "the network was never trained: no batch went through it")
     moved = any((a[-1] != a[0]).any() for a in found.values())
     require(moved, "no weight changed while the network was trained: the optimizer made no step")
@@ -311,6 +315,7 @@ def check_finetune_without_mask_recovers(session: Session) -> None:
     answer = session.one("lab2/finetune/free")
     for name, snapshots in seen(answer).items():
         zeros = snapshots[0] == 0
+        require(zeros.any(), f"no weight of {name} is zero when training begins, though the network was pruned")
         recovered = (snapshots[-1][zeros] != 0).mean()
         require(recovered > tolerances.LEAST_RECOVERED, f"the pruned weights of {name} stay zero with prune=False",
                 expected="most of them move", received=f"{recovered:.0%} moved")  # fmt: skip

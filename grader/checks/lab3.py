@@ -258,12 +258,13 @@ def _body(used: Arrays) -> Iterator[tuple[str, Array]]:
 
 
 def _as_state(used: Arrays, network: Arrays) -> Arrays:
-    """Weights by module as state-dict entries of the float network."""
+    """Weights by module as state-dict entries of the float network; what it does not have is left out."""
     renamed = {}
     for name, weight in used.items():
         module = name.removesuffix(".weight")
-        key = next((k for k in (f"{module}.conv.weight", f"{module}.linear.weight") if k in network), name)
-        renamed[key] = weight
+        key = next((k for k in (f"{module}.conv.weight", f"{module}.linear.weight", name) if k in network), None)
+        if key is not None:
+            renamed[key] = weight
     return renamed
 
 

@@ -127,5 +127,5 @@ def _notes(shown: str, told: _Told) -> list[str]:
     if told.masked:
         notes.append(f"{shown} holds weights and pruning masks apart; they were multiplied.")
     if told.extras:
-        notes.append(f"{told.extras} tensors in {shown} belong to no layer and were left out: {listed(told.extra)}.")
+        notes.append(f"Tensors of {shown} that belong to no layer were left out ({told.extras}): {listed(told.extra)}.")
     return notes

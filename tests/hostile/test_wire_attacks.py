@@ -40,7 +40,8 @@ if not hasattr(_wire, "plain"):
 """
 
 FACTS = """
-_FACTS = [None, "x", -1, 10**30, float("nan"), [], [[[]]], {"a": {"b": []}}, True, [1] * 9999, ["a", "b"], [None] * 3]
+_FACTS = [None, "x", -1, 10**30, 10**400, float("nan"), [], [[[]]], {"a": {"b": []}}, True, [1] * 9999,
+          ["a", "b"], [None] * 3]
 def _change(header, arrays):
     return {**header, "facts": {name: _choose(_FACTS) for name in header["facts"]}}, arrays
 """
@@ -110,7 +111,9 @@ def test_more_than_was_asked_for_changes_nothing(grader: Grader, reference: Subm
     change = """
 def _change(header, arrays):
     facts = {**header["facts"], **{f"more{i}": [i] for i in range(500)}}
-    return {**header, "facts": facts, "score": 1e9, "outcome": "passed"}, {**arrays, "more": _np.zeros(9)}
+    names = ("more", "seen.more", "seen.more.weight", "4.more", "4.more.weight", "used.more", "after.more", "net.more")
+    more = {name: _np.zeros(()) for name in names}
+    return {**header, "facts": facts, "score": 1e9, "outcome": "passed"}, {**arrays, **more}
 """
     report = grader.grade(_everywhere(reference, TAKE_OVER.format(change=change, seed=0)))
     assert report.score == 84
