@@ -175,6 +175,7 @@ def test_code_that_grows_when_it_is_rewritten_is_refused(monkeypatch: pytest.Mon
         "?torch",
         "torch?",
         "torch.nn.Conv2d??",
+        "h.losses[-1]?",
         "files = !ls *.pt",
         "t = %timeit -o f()",
         "a, b = !echo (",

@@ -347,6 +347,22 @@ CASES = {
         ONE_OF_EACH,
         ("Values that hw4.ipynb calls gradient and loss were left out",),
     ),
+    "helpers for other purposes, defined later under the names of functions": Case(
+        {
+            "hw4.ipynb": book(
+                COLAB,
+                CODE[LAB1],
+                CODE[LAB2],
+                "def loss(outputs, labels):\n    return F.cross_entropy(outputs, labels)",
+                "def gradient(f, x):\n    return (f(x + 1e-4) - f(x - 1e-4)) / 2e-4",
+                "old_evaluate = evaluate\ndef evaluate(net):\n    return old_evaluate(net, testloader)",
+                CODE[LAYERS],
+                CODE[LAB3],
+            )
+        },
+        ONE_OF_EACH,
+        ("the arguments of the assignment was taken for gradient and loss: a later one in hw4.ipynb",),
+    ),
     "training under a main guard": Case(
         {LAB2: f"{CODE[LAB2]}\n{GUARD}{indented(TRAINING)}"}, ("2a", "2b"), lacks=ONLY_LAB[LAB2]
     ),

@@ -20,7 +20,7 @@ _MAX_CELLS = 5_000
 
 _PYTHON_MAGICS = frozenset({"capture", "debug", "memit", "prun", "snakeviz", "time", "timeit", "wandb"})
 """Cell magics whose body is Python like that of any other cell."""
-_MAGIC_LINE = re.compile(r"[%!?]|[\w.*]+\?{1,2}\s*$|[\w\s,.]+=\s*[%!](?!=)")
+_MAGIC_LINE = re.compile(r"[%!?]|[\w.*]+(?:\[-?\d+\][\w.]*)*\?{1,2}\s*$|[\w\s,.]+=\s*[%!](?!=)")
 _TRIPLE = ('"""', "'''")
 _QUOTE_OR_BRACKET = re.compile(r"""\\.|\"""|\'''|["'#()\[\]{}]""")
 

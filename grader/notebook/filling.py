@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from grader.notebook.extracting import Extraction
 from grader.notebook.importing import is_present
+from grader.notebook.misfits import has_no_body, without_misfits
 from grader.notebook.syntax import (
     BROKEN_CODE,
     REMEMBERED,
@@ -66,7 +67,8 @@ def fill(
     base = template if own is None else own
     if not name.endswith(".py"):
         return own, tuple(notes)
-    stmts, valued = without_values(statements(extraction.code), _tasks(template))
+    stmts, valued = without_values(statements(extraction.code), _tasks(template).keys())
+    stmts, misfits = without_misfits(stmts, _tasks(template))
     taken = _wanted(stmts, base, template, untouched, newer)
     if not taken:
         return own, tuple(notes)
@@ -77,10 +79,12 @@ def fill(
         added = _encode_like(base, f"\n\n# From {listed([extraction.name])}:\n{excerpt}{aliases}")
     except UnicodeError:  # Python has encodings, such as "idna", that are not for programs
         return own, tuple(notes)
-    return base.rstrip() + added, (*notes, *_told(name, taken, extraction.name, valued))
+    return base.rstrip() + added, (*notes, *_told(name, taken, extraction.name, valued, misfits))
 
 
-def _told(name: str, taken: Mapping[str, str], source: str, valued: AbstractSet[str]) -> Iterator[str]:
+def _told(
+    name: str, taken: Mapping[str, str], source: str, valued: AbstractSet[str], misfits: AbstractSet[str]
+) -> Iterator[str]:
     """What was taken from where; that a file gives to itself what it holds is not worth a word."""
     if name != source:
         yield f"In {name}, {listed(taken)} {'was' if len(taken) == 1 else 'were'} taken from {source}."
@@ -88,6 +92,9 @@ def _told(name: str, taken: Mapping[str, str], source: str, valued: AbstractSet[
         yield f"In {name}, names were taken for the right ones: {listed(renamed)}."
     if kept := sorted(valued & taken.keys()):
         yield f"Values that {source} calls {listed(kept)} were left out: the functions of these names count."
+    if kept := sorted(misfits & taken.keys()):
+        what = f"the last function that takes the arguments of the assignment was taken for {listed(kept)}"
+        yield f"In {name}, {what}: a later one in {source} does not."
 
 
 def _wanted(
@@ -120,9 +127,11 @@ def _defined(tree: ast.Module) -> dict[str, int]:
     return {s.name: _stubs(s) for s in tree.body if isinstance(s, Definition) and not s.name.startswith("_")}
 
 
-def _tasks(template: bytes) -> set[str]:
+def _tasks(template: bytes) -> dict[str, Definition]:
     """The functions and classes of a template that are to be written."""
-    return {name for name, left in _defined(tree_of(template)).items() if left}
+    tree = tree_of(template)
+    left = _defined(tree)
+    return {stmt.name: stmt for stmt in tree.body if isinstance(stmt, Definition) and left.get(stmt.name)}
 
 
 def _assigned(tree: ast.Module) -> set[str]:
@@ -140,16 +149,7 @@ def _stubs(definition: Definition) -> int:
     """How many functions or methods of a definition are still to be written."""
     if isinstance(definition, ast.ClassDef):
         return sum(_stubs(stmt) for stmt in definition.body if isinstance(stmt, Function))
-    return int(all(map(_is_empty, definition.body)))
-
-
-def _is_empty(stmt: ast.stmt) -> bool:
-    match stmt:
-        case ast.Pass() | ast.Expr(value=ast.Constant()):
-            return True
-        case ast.Raise(exc=ast.Name(id=name) | ast.Call(func=ast.Name(id=name))):
-            return name == "NotImplementedError"
-    return False
+    return int(has_no_body(definition))
 
 
 def _excerpt(

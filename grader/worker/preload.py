@@ -29,7 +29,8 @@ import grader.probes.lab2
 import grader.probes.lab3
 import grader.probes.rerun
 import grader.worker.cpu_only
-import grader.worker.loop  # noqa: F401
+import grader.worker.loop
+import grader.worker.saving  # noqa: F401
 from grader.worker.pages import use_huge_pages
 from grader.worker.sandbox.places import libraries
 
