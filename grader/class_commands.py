@@ -111,7 +111,8 @@ def batch(
     if out.resolve() == folder.resolve():
         raise GraderError(f"{out} is the folder with the submissions: give another --out")
     if not folder.is_dir():
-        raise GraderError(f"{folder} is no folder: unpack what the course site handed out, and give the folder")
+        what = "is no folder: unpack what the course site handed out, and" if folder.exists() else "does not exist:"
+        raise GraderError(f"{folder} {what} give the folder with the submissions")
     options = full_options(full, data, pretrained, rerun, rerun_minutes, rerun_device)
     rubric, console = load_rubric(assignment), Console()
     students = read_roster(roster) if roster else None

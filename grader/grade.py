@@ -121,7 +121,7 @@ class Grader:
             accelerator = _mentions_accelerator(submission)
             if accelerator:
                 notes.append(f"{accelerator} asks for a GPU; it was run on the CPU instead.")
-            written = read_written(submission.files.get(FILE))
+            written = read_written(submission.files.get(FILE), self._assignment.parts)
             with (
                 self._interview(folder, self._assignment.limits, bool(accelerator), self._method) as interview,
                 self._exam(submission, written, folder, bool(accelerator)) as exam,

@@ -65,7 +65,10 @@ PretrainedOption = Annotated[
     Path | None, typer.Option("--pretrained", metavar="FILE", help="Start from this checkpoint; do not pre-train.")
 ]
 EpochsOption = Annotated[
-    int | None, typer.Option("--epochs", min=1, help="Fewer passes than the rubric's; the table says so.")
+    int | None,
+    typer.Option(
+        "--epochs", min=1, help="Passes of each training, if not the rubric's; the table says where they are fewer."
+    ),
 ]
 PrecisionOption = Annotated[Precision, typer.Option(help="Of the training; auto takes what is faster here.")]
 DeviceOption = Annotated[
@@ -128,6 +131,8 @@ class _Bench:
 
     def outcomes(self) -> dict[str, Outcome]:
         """Of the runs that have ended, by name; of those whose files are damaged it is said that they are left out."""
+        if not self.executor.root.exists():
+            print(f"{self.executor.root} does not exist: no run was carried out there", file=sys.stderr)
         found = {name: self.executor.outcome(run, self.runs) for name, run in self.runs.items()}
         for name, outcome in found.items():
             if outcome is None and (damage := self.executor.damage(self.runs[name], self.runs)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,12 @@ from grader.report import ManualItem
 __all__ = ["FILE", "Written", "manual_items", "read_written"]
 
 FILE = "answers.toml"
-_HEADER = re.compile(r"""(?m)^(?=[ \t]*\[(?!\d+\])[\w."'-]{2,}\][ \t]*(?:#.*)?$)""")  # no reference [1] in a text
+_HEADER = r"""\[(?!\d+\])[\w."'-]{2,}\][ \t]*(?:#.*)?$"""  # no reference [1] in a text
+_QUOTES = "\"'`´‘’‚“”„«»"
 _MOST, _TABLES, _KEYS = 256 << 10, 100, 50
 """The most bytes, broken tables and parts of one key that are read: tomllib takes the square of their number."""
 _LONG_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_KEYS},}}""")
-_PYTHON_VERDICT = re.compile(r"(?m)^([ \t]*verdict[ \t]*=[ \t]*)(True|False)(?=[ \t]*(?:#.*)?$)")
+_PYTHON_VERDICT = re.compile(r"(?m)^([ \t]*verdict[ \t]*=[ \t]*)((?i:true|false))(?=[ \t]*(?:#.*)?$)")
 _TEXT_FIELDS = ("explanation", "answer")
 _PLACEHOLDERS = frozenset({"", "...", "…", "-", "?", "todo", "tbd", "n/a", "none", "your answer", "your answer here"})
 
@@ -80,8 +81,13 @@ def _meaningful(value: object) -> str:
     return "" if text.lower().strip(" .!") in _PLACEHOLDERS or not text.strip(" .-_?!") else text
 
 
-def read_written(data: bytes | None) -> Written:
-    """Parse the file of a submission; where it is no TOML as a whole, a broken table costs no other table."""
+def read_written(data: bytes | None, parts: Collection[str] = ()) -> Written:
+    """Parse the file of a submission; where it is no TOML as a whole, a broken table costs no other table.
+
+    Args:
+        data: its content; None if it is missing.
+        parts: the ids that tables are named by: a header that names one of them is read whatever its quotation marks.
+    """
     if data is None:
         return Written(problem=f"{FILE} is not in the submission")
     if len(data) > _MOST:
@@ -90,11 +96,11 @@ def read_written(data: bytes | None) -> Written:
         text = data.decode("utf-8-sig")
         if _LONG_KEY.search(text):
             return Written(problem=f"{FILE} has a key of over {_KEYS} parts: write texts in quotation marks")
-        return Written(tomllib.loads(text))
+        return Written(_by_part(tomllib.loads(text), parts))
     except UnicodeDecodeError as error:
         return Written(problem=_not_toml(error))
     except (ValueError, RecursionError) as error:  # not TOML, or a number of thousands of digits
-        found = _table_by_table(text)
+        found = _table_by_table(text, parts)
         return found if found.tables else Written(problem=_not_toml(error))
 
 
@@ -102,22 +108,42 @@ def _not_toml(error: Exception, where: str = "") -> str:
     return f"{FILE} is not valid TOML{where}: {str(error)[:200]}"
 
 
-def _table_by_table(text: str) -> Written:
+def _by_part(tables: dict[str, Any], parts: Collection[str]) -> dict[str, Any]:
+    """The tables, with ``[p1.2]`` as ``["p1.2"]``: without quotation marks TOML takes it for the table 2 in p1."""
+    for part in parts:
+        found: Any = tables
+        for name in part.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, dict):
+            tables.setdefault(part, found)
+    return tables
+
+
+def _table_by_table(text: str, parts: Collection[str]) -> Written:
     """What can be read of a text whose tables are parsed each for itself, as Python's spelling of a verdict is."""
     tables: dict[str, Any] = {}
     unread: dict[str, str] = {}
     faults: list[str] = []
-    first, *pieces = _HEADER.split(text.replace("\r\n", "\n"), _TABLES)
+    ids = "|".join(map(re.escape, parts)) or r"(?!)"
+    of_part = re.compile(rf"\[[{_QUOTES}]*({ids})[{_QUOTES}]*((?:\.[\w-]+)*)[{_QUOTES}]*\]?[ \t]*(?:#.*)?$")
+    header_line = re.compile(rf"(?m)^(?=[ \t]*(?:{_HEADER}|{of_part.pattern}))")
+    first, *pieces = _pieces(header_line, text.replace("\r\n", "\n"))
     above = first.count("\n")
     for piece in pieces:
-        header, lines_above = piece.partition("\n")[0].strip(), "\n" * above  # so that a message names the file's line
+        line, _, body = piece.partition("\n")
+        header, lines_above = line.strip(), "\n" * above  # so that a message names the file's line
         above += piece.count("\n")
+        known = of_part.match(header)
+        if known is not None:
+            line = f'["{known[1]}"{known[2]}]'
         try:
-            path = tomllib.loads(header)
-        except ValueError:
+            path = tomllib.loads(line)
+        except ValueError as error:
+            faults.append(f"{_not_toml(error, f' in {header}')}. Nothing of it counts.")
             continue
         try:
-            _merge(tables, tomllib.loads(lines_above + _PYTHON_VERDICT.sub(lambda found: found[0].lower(), piece)))
+            body = _PYTHON_VERDICT.sub(lambda found: found[0].lower(), body)
+            _merge(tables, tomllib.loads(f"{lines_above}{line}\n{body}"))
         except (ValueError, RecursionError) as error:
             part = next(iter(path))
             unread[part] = f"{unread.get(part, '')}\n\n{piece}".strip()
@@ -125,6 +151,12 @@ def _table_by_table(text: str) -> Written:
                 f"{_not_toml(error, f' in {header}')}. A person can read its texts; nothing else of it counts."
             )
     return Written(tables, unread=unread, faults=tuple(faults))
+
+
+def _pieces(header_line: re.Pattern[str], text: str) -> list[str]:
+    """The text above the first header, and each header with what is below it."""
+    starts = [0, *(found.start() for found, _ in zip(header_line.finditer(text), range(_TABLES), strict=False))]
+    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
 
 
 def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:

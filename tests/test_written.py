@@ -102,3 +102,35 @@ def test_what_is_no_toml_waits_for_a_person(assignment: Assignment) -> None:
     assert items["p1.2"].waiting
     assert 'They remove different "redundancy".' in items["p1.2"].text
     assert items["p1.1"].text == "A step jumps over zero."
+
+
+@pytest.mark.parametrize("header", ['["p1.2]', '["p1.2"', "[“p1.2”]", "[p1.2", "[p1.2]", "[ 'p1.2' ]", '["p1.2"]'])
+@pytest.mark.parametrize("broken", ["", "x = ,\n"])
+def test_a_header_that_names_a_part_is_read_whatever_its_quotation_marks(header: str, broken: str) -> None:
+    text = f"""["p1.1"]
+verdict = "true"
+explanation = "It is."
+{header}  # of mine
+verdict = FALSE
+explanation = "It is not."
+[2b]
+q30 = 79.69
+[2bc]
+{broken}"""
+    written = read_written(text.encode(), ("p1.1", "p1.2", "2b"))
+    assert written.tables["p1.1"] == {"verdict": "true", "explanation": "It is."}
+    assert written.tables["p1.2"] == {"verdict": False, "explanation": "It is not."}
+    assert written.number("2b", "q30") == 79.69
+    assert len(written.complaints()) == bool(broken)
+
+
+def test_part_of_a_part_is_found_without_quotation_marks() -> None:
+    written = read_written(b"[p1.2]\nverdict = true\n[p1.2.more]\nanswer = 'b'\n", ("p1.1", "p1.2"))
+    assert written.tables["p1.2"] == {"verdict": True, "more": {"answer": "b"}}
+    assert "p1.1" not in written.tables
+
+
+def test_what_is_below_no_header_is_said_to_be_lost() -> None:
+    written = read_written(b"""[1a]\nx = 1\n['odd"]\ny = 2\n""", ("1a",))
+    assert written.tables == {"1a": {"x": 1}}
+    assert "in ['odd\"]" in written.complaints()[0] and "Nothing of it counts" in written.complaints()[0]
