@@ -129,7 +129,7 @@ def test_everybodys_network_is_measured_and_profiles_do_not_mix(
     assert after["ann"].report == grades["ann"].report
     assert after["ben"].report != grades["ben"].report
     assert "Equal networks of different students (1)" in said
-    assert f"ann ann: {NETWORK} (2c); ben ben: {NETWORK} (2c)" in said
+    assert f"ann: {NETWORK} (2c); ben: {NETWORK} (2c)" in said
     rows = list(csv.DictReader((out / EQUAL).read_text(encoding="utf-8-sig").splitlines()))
     assert [row["student"] for row in rows] == ["ann", "ben"]
 
