@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
+from bisect import bisect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +16,8 @@ from grader.report import ManualItem
 __all__ = ["FILE", "Written", "manual_items", "read_written"]
 
 FILE = "answers.toml"
-_HEADER = r"""\[(?!\d+\])[\w."'-]{2,}\][ \t]*(?:#.*)?$"""  # no reference [1] in a text
+_HEADER = re.compile(r"""(?m)^(?=[ \t]*+\[(?!\d+\])[\w."'-]{2,}\][ \t]*(?:#.*)?$)""")  # no reference [1] in a text
+_TEXT = re.compile(r"(\"\"\"|''')[\s\S]*?\1")
 _QUOTES = "\"'`´‘’‚“”„«»"
 _MOST, _TABLES, _KEYS = 256 << 10, 100, 50
 """The most bytes, broken tables and parts of one key that are read: tomllib takes the square of their number."""
@@ -109,13 +112,19 @@ def _not_toml(error: Exception, where: str = "") -> str:
 
 
 def _by_part(tables: dict[str, Any], parts: Collection[str]) -> dict[str, Any]:
-    """The tables, with ``[p1.2]`` as ``["p1.2"]``: without quotation marks TOML takes it for the table 2 in p1."""
+    """The tables, with ``[p1.2]`` as ``["p1.2"]`` and ``["2d.numbers"]`` as ``[2d.numbers]``: TOML tells them apart."""
     for part in parts:
         found: Any = tables
         for name in part.split("."):
             found = found.get(name) if isinstance(found, dict) else None
         if isinstance(found, dict):
             tables.setdefault(part, found)
+        for key in [key for key in tables if key.startswith(f"{part}.") and key not in parts]:
+            table = tables[key]
+            for name in reversed(key.removeprefix(f"{part}.").split(".", _KEYS)):
+                table = {name: table}
+            with contextlib.suppress(ValueError):
+                _merge(tables, {part: table})
     return tables
 
 
@@ -124,18 +133,21 @@ def _table_by_table(text: str, parts: Collection[str]) -> Written:
     tables: dict[str, Any] = {}
     unread: dict[str, str] = {}
     faults: list[str] = []
-    ids = "|".join(map(re.escape, parts)) or r"(?!)"
-    of_part = re.compile(rf"\[[{_QUOTES}]*({ids})[{_QUOTES}]*((?:\.[\w-]+)*)[{_QUOTES}]*\]?[ \t]*(?:#.*)?$")
-    header_line = re.compile(rf"(?m)^(?=[ \t]*(?:{_HEADER}|{of_part.pattern}))")
-    first, *pieces = _pieces(header_line, text.replace("\r\n", "\n"))
+    ids = {part.lower(): part for part in parts}
+    of_part = _header_of(ids)
+    first, *pieces = _pieces(of_part, text.replace("\r\n", "\n"))
+    try:
+        _merge(tables, _by_part(tomllib.loads(first), parts))
+    except (ValueError, RecursionError) as error:
+        faults.append(f"{_not_toml(error, ' above its first table')}. Nothing of it counts.")
     above = first.count("\n")
     for piece in pieces:
         line, _, body = piece.partition("\n")
         header, lines_above = line.strip(), "\n" * above  # so that a message names the file's line
         above += piece.count("\n")
-        known = of_part.match(header)
+        known = of_part.match(line)
         if known is not None:
-            line = f'["{known[1]}"{known[2]}]'
+            line = f'["{ids[known[1].lower()]}"{known[2]}]'
         try:
             path = tomllib.loads(line)
         except ValueError as error:
@@ -153,9 +165,31 @@ def _table_by_table(text: str, parts: Collection[str]) -> Written:
     return Written(tables, unread=unread, faults=tuple(faults))
 
 
-def _pieces(header_line: re.Pattern[str], text: str) -> list[str]:
-    """The text above the first header, and each header with what is below it."""
-    starts = [0, *(found.start() for found, _ in zip(header_line.finditer(text), range(_TABLES), strict=False))]
+def _header_of(ids: Collection[str]) -> re.Pattern[str]:
+    """A line that names a part, and perhaps a table of it, in brackets and quotation marks as they happen to be.
+
+    No two of its repetitions can take the same characters: a line of 200,000 quotation marks takes no time.
+    """
+    names = "|".join(map(re.escape, ids)) or r"(?!)"
+    blank = r" \t\u00a0\u200b\ufeff"
+    return re.compile(
+        rf"[{blank}]*+\[[{blank}{_QUOTES}]*+((?i:{names}))[{_QUOTES}]*+((?:\.[\w-]++)*+)[{blank}{_QUOTES}\]:,]*+(?:#.*)?$",
+        re.MULTILINE,
+    )
+
+
+def _pieces(of_part: re.Pattern[str], text: str) -> list[str]:
+    """The text above the first header, and each header with what is below it.
+
+    A line of a text in three quotation marks is a header only if it names a part: the quotation marks may be what is
+    broken.
+    """
+    texts = [found.span() for found in _TEXT.finditer(text)]
+    opened = [low for low, _ in texts]
+    known = {found.start() for found in re.finditer(rf"(?m)^(?={of_part.pattern})", text)}
+    others = {found.start() for found in _HEADER.finditer(text)}
+    inside = {start for start in others if (i := bisect(opened, start)) and start < texts[i - 1][1]}
+    starts = [0, *sorted(known | (others - inside))[:_TABLES]]
     return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
 
 

@@ -37,6 +37,8 @@ def test_what_cannot_be_called_so_is_left_out(later: str) -> None:
         "def loss(*args):\n    return 'later'\n",
         "def loss(X, y, w, eps=1):\n    return 'later'\n",
         "def loss(X, y, w, *, eps=1):\n    return 'later'\n",
+        "def loss(X, y, *, w):\n    return 'later'\n",
+        "def loss(X, **others):\n    return 'later'\n",
         "@partial\ndef loss(w):\n    return 'later'\n",
     ],
 )
@@ -45,15 +47,41 @@ def test_what_can_be_called_so_is_kept(later: str) -> None:
     assert "later" in text and not names
 
 
-def test_a_later_one_that_is_needed_is_kept() -> None:
-    later = "def loss(out):\n    return 'later'\n"
-    for user in ("def train(net, epochs=1):\n    return loss(net)\n", "class Net:\n    f = lambda x: loss(x)\n"):
-        text, names = kept(RIGHT, later, user)
-        assert "later" in text and not names
-    text, names = kept(RIGHT, later, "def mine(net):\n    return loss(net)\n")
+LATER = "def loss(out):\n    return 'later'\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "def train(net, epochs=1):\n    return loss(net)\n"),
+        ("", "class Net:\n    f = lambda x: loss(x)\n"),
+        ("", "def helper(net):\n    return loss(net)\ndef train(net, epochs=1):\n    return helper(net)\n"),
+        ("def helper(net):\n    return loss(net)\ndef train(net, epochs=1):\n    return helper(net)\n", ""),
+        ("", "def train(net, epochs=1):\n    return [loss]\n"),
+        ("", "def train(net, epochs=1):\n    return loss(*net)\n"),
+        ("", "loss = partial(loss, 1)\n"),
+        ("", "kept = loss\n"),
+        ("", "loss = lambda X, y, w: 1\n"),
+    ],
+)
+def test_a_later_one_that_is_needed_is_kept(before: str, after: str) -> None:
+    text, names = kept(RIGHT, before, LATER, after)
+    assert "later" in text and not names
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "def mine(net):\n    return loss(net)\n"),
+        ("", "def train(net, epochs=1):\n    loss = net()\n    return loss\n"),
+        ("", "def train(net, epochs=1):\n    return loss(net, 1, w=2)\n"),
+        ("def train(net, epochs=1):\n    return loss(net, 1, 2)\n", ""),
+        ("old = loss\n", ""),
+    ],
+)
+def test_a_later_one_that_nothing_asked_for_needs_is_left_out(before: str, after: str) -> None:
+    text, names = kept(RIGHT, before, LATER, after)
     assert "later" not in text and names == {"loss"}
-    _, names = kept(RIGHT, later, "def train(net, epochs=1):\n    loss = net()\n    return loss\n")
-    assert names == {"loss"}
 
 
 def test_nothing_takes_the_place_of_the_only_one_that_was_written() -> None:

@@ -363,6 +363,17 @@ CASES = {
         ONE_OF_EACH,
         ("the arguments of the assignment was taken for gradient and loss: a later one in hw4.ipynb",),
     ),
+    "a helper for another purpose, defined later than the file that holds the function of its name": Case(
+        {
+            "hw4.ipynb": book(
+                f"%%writefile {LAB1}\n{CODE[LAB1]}",
+                CODE[LAB2],
+                "def loss(outputs, labels):\n    return F.cross_entropy(outputs, labels)",
+            )
+        },
+        ("1a", "2a"),
+        lacks=GRADED[LAYERS] | GRADED[LAB3],
+    ),
     "training under a main guard": Case(
         {LAB2: f"{CODE[LAB2]}\n{GUARD}{indented(TRAINING)}"}, ("2a", "2b"), lacks=ONLY_LAB[LAB2]
     ),

@@ -46,11 +46,19 @@ def test_odd_values_break_nothing(assignment: Assignment) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b".".join([b"a"] * 50_000) + b" = 1", b"[a]\n" * 50_000 + b"x", b'"a".' * 20_000 + b"a = 1", b"#" * 300_000],
+    [
+        b".".join([b"a"] * 50_000) + b" = 1",
+        b"[a]\n" * 50_000 + b"x",
+        b'"a".' * 20_000 + b"a = 1",
+        b"#" * 300_000,
+        b"[p1.1" + b'"' * 250_000 + b"x\n",
+        b"[p1.1" + b" " * 250_000 + b"x\n",
+        b'"""' * 80_000 + b"\n[a.b]" * 2,
+    ],
 )
 def test_what_would_take_for_ever_to_read_is_refused_at_once(data: bytes) -> None:
     started = time.perf_counter()
-    assert read_written(data).problem
+    assert read_written(data, ("p1.1", "p1.2")).complaints()
     assert time.perf_counter() - started < 5
 
 
@@ -104,7 +112,25 @@ def test_what_is_no_toml_waits_for_a_person(assignment: Assignment) -> None:
     assert items["p1.1"].text == "A step jumps over zero."
 
 
-@pytest.mark.parametrize("header", ['["p1.2]', '["p1.2"', "[“p1.2”]", "[p1.2", "[p1.2]", "[ 'p1.2' ]", '["p1.2"]'])
+@pytest.mark.parametrize(
+    "header",
+    [
+        '["p1.2]',
+        '["p1.2"',
+        "[“p1.2”]",
+        "[p1.2",
+        "[p1.2]",
+        "[ 'p1.2' ]",
+        '["p1.2"]',
+        '["p1.2]"',
+        '["p1.2"]]',
+        '["p1.2"]:',
+        '["p1.2"]\u00a0',
+        '\u200b["p1.2"]',
+        "[ “p1.2” ]",
+        "[“P1.2”]",
+    ],
+)
 @pytest.mark.parametrize("broken", ["", "x = ,\n"])
 def test_a_header_that_names_a_part_is_read_whatever_its_quotation_marks(header: str, broken: str) -> None:
     text = f"""["p1.1"]
@@ -134,3 +160,37 @@ def test_what_is_below_no_header_is_said_to_be_lost() -> None:
     written = read_written(b"""[1a]\nx = 1\n['odd"]\ny = 2\n""", ("1a",))
     assert written.tables == {"1a": {"x": 1}}
     assert "in ['odd\"]" in written.complaints()[0] and "Nothing of it counts" in written.complaints()[0]
+
+
+def test_a_table_of_a_part_is_found_whatever_is_quoted() -> None:
+    text = (
+        """["1a.derivation"]\nanswer = "By the chain rule."\n["2d.numbers"]\naccuracy = 81.5\n[2d]\ncomment = "a"\n"""
+    )
+    for broken in ("", "x = ,\n"):
+        written = read_written(f"{text}{broken}".encode(), ("1a", "2d"))
+        assert written.tables["1a"]["derivation"] == {"answer": "By the chain rule."}
+        assert written.number("2d", "numbers", "accuracy") == 81.5
+
+
+def test_what_stands_above_the_first_table_counts_or_is_said_to_be_lost() -> None:
+    broken = """[2b]\nq30 = 79,69\n"""
+    written = read_written(f'"p1.1".verdict = "true"\n{broken}'.encode(), ("p1.1", "2b"))
+    assert written.tables["p1.1"] == {"verdict": "true"} and len(written.complaints()) == 1
+    written = read_written(f"verdict = tru\n[1a]\nx = 1\n{broken}".encode(), ("1a", "2b"))
+    assert ["above its first table" in fault for fault in written.complaints()] == [True, False]
+
+
+def test_a_line_of_a_text_is_no_header() -> None:
+    text = '''["p1.1"]
+explanation = """In matrix form
+[w]
+[A.B]
+[Han15]
+holds."""
+verdict = "false"
+[2b]
+q30 = 79,69
+'''
+    written = read_written(text.encode(), ("p1.1", "2b"))
+    assert written.tables["p1.1"]["verdict"] == "false"
+    assert len(written.complaints()) == 1

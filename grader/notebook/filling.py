@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,8 +62,9 @@ def fill(
     untouched = own is None or same_text(own, template)
     newer: AbstractSet[str] = frozenset()
     if untouched and name in extraction.files:
-        own, untouched = extraction.files[name].encode(), False
-        newer = extraction.redefined.get(name, newer)
+        written, untouched = extraction.files[name], False
+        own = written.encode()
+        newer = extraction.redefined.get(name, newer) - _misfits(written, extraction, _tasks(template))
         notes.append(f"{name} was taken from a %%writefile cell of {extraction.name}.")
     base = template if own is None else own
     if not name.endswith(".py"):
@@ -80,6 +82,13 @@ def fill(
     except UnicodeError:  # Python has encodings, such as "idna", that are not for programs
         return own, tuple(notes)
     return base.rstrip() + added, (*notes, *_told(name, taken, extraction.name, valued, misfits))
+
+
+def _misfits(written: str, extraction: Extraction, tasks: Mapping[str, Definition]) -> set[str]:
+    """The functions of a written file that later ones in the notebook cannot take the place of."""
+    with contextlib.suppress(*BROKEN_CODE):
+        return without_misfits([*statements(written), *statements(extraction.code)], tasks)[1]
+    return set()
 
 
 def _told(

@@ -6,11 +6,12 @@ drive. What is handed in are the files themselves; nobody looks for them here.
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -18,15 +19,19 @@ __all__ = ["forgive_saving"]
 
 
 def forgive_saving() -> None:
-    """``torch.save`` and ``savefig`` do nothing where the path that they are given cannot be written."""
-    torch.save = _forgiving(torch.save)
-    Figure.savefig = _forgiving(Figure.savefig)  # type: ignore[method-assign]
+    """What saves an array, a network or a figure does nothing where the path that it is given cannot be written."""
+    for owner, name in ((torch, "save"), (Figure, "savefig"), (np, "save"), (np, "savez"), (np, "savetxt")):
+        setattr(owner, name, _forgiving(getattr(owner, name)))
+    os.makedirs = _forgiving(os.makedirs, but=FileExistsError)
 
 
-def _forgiving(save: Callable[..., None]) -> Callable[..., None]:
+def _forgiving(save: Callable[..., None], but: type[OSError] | None = None) -> Callable[..., None]:
     @functools.wraps(save)
     def saved(*args: Any, **kwargs: Any) -> None:
-        with contextlib.suppress(OSError, RuntimeError):  # torch raises the latter for a path
+        try:
             save(*args, **kwargs)
+        except (OSError, RuntimeError) as error:  # torch raises the latter for a path
+            if but is not None and isinstance(error, but):
+                raise
 
     return saved
