@@ -62,15 +62,17 @@ def fill(
     untouched = own is None or same_text(own, template)
     newer: AbstractSet[str] = frozenset()
     if untouched and name in extraction.files:
-        written, untouched = extraction.files[name], False
-        own = written.encode()
-        newer = extraction.redefined.get(name, newer) - _misfits(written, extraction, _tasks(template))
+        own, untouched = extraction.files[name].encode(), False
+        newer = extraction.redefined.get(name, newer)
         notes.append(f"{name} was taken from a %%writefile cell of {extraction.name}.")
     base = template if own is None else own
     if not name.endswith(".py"):
         return own, tuple(notes)
-    stmts, valued = without_values(statements(extraction.code), _tasks(template).keys())
-    stmts, misfits = without_misfits(stmts, _tasks(template))
+    tasks = _tasks(template)
+    stmts, valued = without_values(statements(extraction.code), tasks.keys())
+    stmts, misfits = without_misfits(stmts, tasks)
+    if newer:
+        newer = newer - _misfits(extraction.files[name], stmts, tasks)
     taken = _wanted(stmts, base, template, untouched, newer)
     if not taken:
         return own, tuple(notes)
@@ -84,10 +86,10 @@ def fill(
     return base.rstrip() + added, (*notes, *_told(name, taken, extraction.name, valued, misfits))
 
 
-def _misfits(written: str, extraction: Extraction, tasks: Mapping[str, Definition]) -> set[str]:
+def _misfits(written: str, stmts: Sequence[Statement], tasks: Mapping[str, Definition]) -> set[str]:
     """The functions of a written file that later ones in the notebook cannot take the place of."""
     with contextlib.suppress(*BROKEN_CODE):
-        return without_misfits([*statements(written), *statements(extraction.code)], tasks)[1]
+        return without_misfits([*statements(written), *stmts], tasks)[1]
     return set()
 
 
