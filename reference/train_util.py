@@ -317,13 +317,10 @@ def _crop_and_flip(images: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
         corners: int64 (B, 2), the top and the left end of each crop in the padded image.
         flips: bool (B,).
     """
-    padded = F.pad(images, (PADDING,) * 4)
-    span = torch.arange(SIZE, device=images.device)
-    rows = corners[:, :1] + span  # (B, 32)
-    columns = corners[:, 1:] + torch.where(flips[:, None], span.flip(0), span)  # (B, 32)
-    which = torch.arange(len(images), device=images.device)[:, None, None, None]
-    channels = torch.arange(3, device=images.device)[:, None, None]
-    return padded[which, channels, rows[:, None, :, None], columns[:, None, None, :]]
+    every_crop = F.pad(images, (PADDING,) * 4).unfold(2, SIZE, 1).unfold(3, SIZE, 1)  # a view: (B, 3, 9, 9, 32, 32)
+    top, left = corners.unbind(1)
+    crops = every_crop[torch.arange(len(images), device=images.device), :, top, left]
+    return torch.where(flips[:, None, None, None], crops.flip(3), crops)
 
 
 # --- Layout and precision
