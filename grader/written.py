@@ -7,7 +7,7 @@ import re
 import tomllib
 from bisect import bisect
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from grader.assignment import Assignment
@@ -99,26 +99,41 @@ def read_written(data: bytes | None, parts: Collection[str] = ()) -> Written:
         text = data.decode("utf-8-sig")
         if _LONG_KEY.search(text):
             return Written(problem=f"{FILE} has a key of over {_KEYS} parts: write texts in quotation marks")
-        return Written(_by_part(tomllib.loads(text), parts))
+        return _complete(Written(_by_part(tomllib.loads(text), parts)), parts)
     except UnicodeDecodeError as error:
         return Written(problem=_not_toml(error))
     except (ValueError, RecursionError) as error:  # not TOML, or a number of thousands of digits
         found = _table_by_table(text, parts)
-        return found if found.tables else Written(problem=_not_toml(error))
+        return _complete(found, parts) if found.tables else Written(problem=_not_toml(error))
 
 
 def _not_toml(error: Exception, where: str = "") -> str:
     return f"{FILE} is not valid TOML{where}: {str(error)[:200]}"
 
 
+def _complete(written: Written, parts: Collection[str]) -> Written:
+    """What was read, with a fault for each part that is something else than a table."""
+    no_tables = [part for part in parts if not isinstance(written.tables.get(part, {}), dict)]
+    faults = [
+        f'{part} in {FILE} is no table: write ["{part}"] once, above its answers. Nothing of it counts.'
+        for part in no_tables
+    ]
+    return replace(written, faults=(*written.faults, *faults))
+
+
 def _by_part(tables: dict[str, Any], parts: Collection[str]) -> dict[str, Any]:
-    """The tables, with ``[p1.2]`` as ``["p1.2"]`` and ``["2d.numbers"]`` as ``[2d.numbers]``: TOML tells them apart."""
+    """The tables by part, where TOML tells apart what means the same.
+
+    ``[p1.2]`` and ``[["p1.2"]]`` are ``["p1.2"]``, and ``["2d.numbers"]`` is ``[2d.numbers]``.
+    """
     for part in parts:
-        found: Any = tables
-        for name in part.split("."):
+        found: Any = tables.get(part, tables)
+        for name in part.split(".") if found is tables else ():
             found = found.get(name) if isinstance(found, dict) else None
-        if isinstance(found, dict):
-            tables.setdefault(part, found)
+        if isinstance(found, list) and len(found) == 1:
+            [found] = found
+        if found is not None:
+            tables[part] = found
         for key in [key for key in tables if key.startswith(f"{part}.") and key not in parts]:
             table = tables[key]
             for name in reversed(key.removeprefix(f"{part}.").split(".", _KEYS)):
@@ -173,7 +188,7 @@ def _header_of(ids: Collection[str]) -> re.Pattern[str]:
     names = "|".join(map(re.escape, ids)) or r"(?!)"
     blank = r" \t\u00a0\u200b\ufeff"
     return re.compile(
-        rf"[{blank}]*+\[[{blank}{_QUOTES}]*+((?i:{names}))[{_QUOTES}]*+((?:\.[\w-]++)*+)[{blank}{_QUOTES}\]:,]*+(?:#.*)?$",
+        rf"[{blank}]*+\[{{1,2}}+[{blank}{_QUOTES}]*+((?i:{names}))[{_QUOTES}]*+((?:\.[\w-]++)*+)[{blank}{_QUOTES}\]:,]*+(?:#.*)?$",
         re.MULTILINE,
     )
 

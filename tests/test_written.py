@@ -130,6 +130,8 @@ def test_what_is_no_toml_waits_for_a_person(assignment: Assignment) -> None:
         '["p1.2"]',
         '["p1.2]"',
         '["p1.2"]]',
+        '[["p1.2"]]',
+        "[[p1.2]]",
         '["p1.2"]:',
         '["p1.2"]\u00a0',
         '\u200b["p1.2"]',
@@ -176,6 +178,15 @@ def test_a_table_of_a_part_is_found_whatever_is_quoted() -> None:
         written = read_written(f"{text}{broken}".encode(), ("1a", "2d"))
         assert written.tables["1a"]["derivation"] == {"answer": "By the chain rule."}
         assert written.number("2d", "numbers", "accuracy") == 81.5
+
+
+@pytest.mark.parametrize("text", ['"p1.2" = true', '[["p1.2"]]\nx = 1\n[["p1.2"]]\nx = 2', 'p1.2 = "true"'])
+def test_a_part_that_is_no_table_is_said_to_be_lost(text: str) -> None:
+    written = read_written(f"{text}\n[2b]\nq30 = 1\n".encode(), ("p1.1", "p1.2", "2b"))
+    assert written.number("2b", "q30") == 1
+    assert written.complaints() == [
+        'p1.2 in answers.toml is no table: write ["p1.2"] once, above its answers. Nothing of it counts.'
+    ]
 
 
 def test_what_stands_above_the_first_table_counts_or_is_said_to_be_lost() -> None:

@@ -16,8 +16,8 @@ def without_misfits(stmts: Sequence[Statement], models: Mapping[str, Definition]
     """The statements without functions that cannot be called as the assignment calls them, and the names of these.
 
     When the cells were run, the earlier one did what was asked for: ``loss(outputs, labels)`` of a training loop is
-    another function than the ``loss(X, y, w)`` before it. Only where an earlier one can be called so, nothing but the
-    calls of functions needs the later one, and what is asked for calls the earlier one.
+    another function than the ``loss(X, y, w)`` before it. Only where an earlier one can be called so, no top-level
+    statement needs the later one, and nothing that is asked for calls it in another way than the template's.
 
     Args:
         stmts: top-level statements in their order.
