@@ -71,16 +71,20 @@ def _solver(name: str, case: str, problem: _Problem, scalars: Mapping[str, float
 
 def _solvers(problem: _Problem, term: Term) -> Iterator[Case]:
     yield _solver("gradient_descent", problem.name, problem, {})
-    k = min(term.top_k, len(problem.w0) - 1)
-    yield _solver("projected_gradient_descent", problem.name, problem, {"k": k})
+    yield _solver("projected_gradient_descent", problem.name, problem, {"k": term.top_k})
     for lam in term.l1_lambdas:
         yield _solver("l1_gradient_descent", f"{problem.name}/{lam:g}", problem, {"lam": lam})
     for lam in term.proximal_lambdas:
         yield _solver("proximal_gradient_descent", f"{problem.name}/{lam:g}", problem, {"lam": lam})
-    count = min(term.trimmed_n_penalized, len(problem.w0) - 1)
     for lam in term.trimmed_lambdas:
-        scalars = {"lam": lam, "n_penalized": count}
+        scalars = {"lam": lam, "n_penalized": term.trimmed_n_penalized}
         yield _solver("trimmed_l1_gradient_descent", f"{problem.name}/{lam:g}", problem, scalars)
+
+
+def _with_scalars(term: Term, *, top_k: int, n_penalized: int, lam: float) -> Term:
+    """Lab 1 of the term with other scalars, so that none of the assignment's can stand in the code."""
+    lambdas = dict.fromkeys(("l1_lambdas", "proximal_lambdas", "trimmed_lambdas"), (lam,))
+    return term.model_copy(update={"top_k": top_k, "trimmed_n_penalized": n_penalized, **lambdas})
 
 
 def _operators(case: str, w: NDArray[np.float64], k: int, threshold: float, n_penalized: int) -> Iterator[Case]:
@@ -108,19 +112,18 @@ def public(term: Term) -> Iterator[Case]:
         yield from _values(problem, 2)
     yield from _solvers(course, term)
     yield _solver("gradient_descent", "small", small, {})
-    yield from _operators("mixed", np.array([0.5, -3.0, 0.02, 1.2, -0.7, 0.0]), 2, 0.6, 4)
+    yield from _operators("mixed", np.array([0.5, -3.0, 0.02, 1.2, -0.7, 0.0]), 2, 0.4, 4)
     yield from _operators("negative", np.array([-0.9, -2.5, -0.1, 0.3]), 1, 0.25, 2)
     yield from _figures(term)
 
 
 def hidden(term: Term) -> Iterator[Case]:
-    """Other shapes, step sizes and starting points; edge cases of the operators."""
+    """Other shapes, step sizes, starting points and scalars than the assignment's; edge cases of the operators."""
     wide, tall = _random("wide", 3, 7, 11, 60), _random("tall", 8, 4, 12, 60)
     for problem in (wide, tall):
         yield from _values(problem, 13)
-    fewer = {"l1_lambdas": term.l1_lambdas[-1:], "proximal_lambdas": term.proximal_lambdas[-1:]}
-    yield from _solvers(wide, term.model_copy(update=fewer | {"trimmed_lambdas": term.trimmed_lambdas[:1]}))
-    yield from _solvers(tall, term.model_copy(update=fewer | {"trimmed_lambdas": term.trimmed_lambdas[-1:]}))
+    yield from _solvers(wide, _with_scalars(term, top_k=3, n_penalized=5, lam=0.35))
+    yield from _solvers(tall, _with_scalars(term, top_k=1, n_penalized=2, lam=2.3))
     w = np.array([0.5, -3.0, 0.25, 1.2])
     yield from _operators("none", w, 0, 0.0, 0)
     yield from _operators("all", w, 4, 0.25, 4)

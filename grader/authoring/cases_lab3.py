@@ -44,16 +44,18 @@ def _degenerate() -> Iterator[Case]:
 
 
 def _conv(name: str, kernel: int, stride: int, padding: int, size: int, seed: int, **more: Any) -> Case:
-    """One layer, of a stride and padding that the network uses; ``more`` may be symmetric."""
+    """One layer; ``more`` are options that the network does not use: symmetric, bias, dilation and groups."""
     options = {"in_channels": 6, "out_channels": 8, "kernel_size": kernel, "stride": stride, "padding": padding, **more}
-    out = (size + 2 * padding - kernel) // stride + 1
-    shape = (8, 6, kernel, kernel)
+    out = (size + 2 * padding - more.get("dilation", 1) * (kernel - 1) - 1) // stride + 1
+    shape = (8, 6 // more.get("groups", 1), kernel, kernel)
     random = np.random.default_rng(seed)
     inputs = {
         "x": random.normal(size=(2, 6, size, size)).astype(np.float32),
         "weight": _tensor(seed + 1, 0.3, -0.5, 0.8, shape),
         "weight2": _tensor(seed + 2, 0.3, -0.9, 0.4, shape),
     }
+    if more.get("bias"):
+        inputs["bias"] = random.normal(size=8).astype(np.float32)
     return _layer(name, "FP_Conv", options, (2, 8, out, out), inputs)
 
 
@@ -107,7 +109,8 @@ def _qat(name: str, bit: int, stand_in: bool, sparse: bool, batches: int, **more
 def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     """Cases that students may see."""
     for bit in term.bits:
-        yield _ste(f"pruned/{bit}", _tensor(60 + bit, 0.4, -0.6, 0.9), bit)
+        low, high = (-0.6, 0.9) if bit % 2 == 0 else (-0.9, 0.6)
+        yield _ste(f"pruned/{bit}", _tensor(60 + bit, 0.4, low, high), bit)
     for bit in term.finetuned_bits:
         yield _ste(f"positive/{bit}", _tensor(70 + bit, 0.4, 0.2, 0.7), bit)
     yield _ste("double", _tensor(80, 0.4, -0.6, 0.9).astype(np.float64), 4)
@@ -117,6 +120,9 @@ def public(term: Term, tiny: Arrays) -> Iterator[Case]:
     yield _conv("layer/conv/same", 3, 1, 1, 6, 90)
     yield _conv("layer/conv/strided", 3, 2, 1, 7, 100)
     yield _conv("layer/conv/shortcut", 1, 2, 0, 6, 110)
+    yield _conv("conv_options/bias", 3, 1, 1, 6, 200, bias=True)
+    yield _conv("conv_options/dilation", 3, 1, 2, 7, 210, dilation=2)
+    yield _conv("conv_options/groups", 3, 1, 1, 6, 220, groups=2)
     yield _linear("layer/linear", 120)
     yield _conv("symmetric_layer/conv", 3, 1, 1, 6, 180, symmetric=True)
     yield _linear("symmetric_layer/linear", 190, symmetric=True)

@@ -1327,6 +1327,17 @@ def kept_set_fixed(X, y, w0, lr, steps, k):
     return _descend(X, y, w0, steps, lambda w: np.where(kept, gradient_step(X, y, w, lr), 0.0))
 
 
+@misconception("lab1_sparse_optimization.projected_gradient_descent", fails=("projected_on_other_problems",))
+def k_written_out(X, y, w0, lr, steps, k):
+    """A number instead of the argument k
+
+    The projection keeps as many elements as the assignment asks for, whatever k is.
+
+    Hint: Change `k` and see whether the run changes.
+    """
+    return _descend(X, y, w0, steps, lambda w: project_top_k(gradient_step(X, y, w, lr), 2))
+
+
 @misconception(
     "lab1_sparse_optimization.projected_gradient_descent",
     fails=("projected_trajectory", "projected_is_sparse_at_every_step", "projected_on_other_problems"),
@@ -1394,6 +1405,32 @@ def loss_before_the_projection(X, y, w0, lr, steps, k):
 
 
 # --- 1(d)
+
+
+@misconception("lab1_sparse_optimization.l1_gradient_descent", fails=("l1_trajectory", "l1_on_other_problems"))
+def lambda_forgotten(X, y, w0, lr, steps, lam):
+    """The subgradient without lambda
+
+    The sign of w enters the step as it is, so that all runs are the one with lambda 1.
+
+    Hint: Change `lam` and see whether the run changes.
+    """
+    return _descend(X, y, w0, steps, lambda w: w - lr * (gradient(X, y, w) + np.sign(w)))
+
+
+@misconception("lab1_sparse_optimization.l1_gradient_descent", fails=("l1_trajectory", "l1_on_other_problems"))
+def clears_the_data(X, y, w0, lr, steps, lam):
+    """The arguments X and y are overwritten
+
+    The run is right, but X and y are not what they were afterwards, so that whatever comes next computes with other
+    data.
+
+    Hint: Print X and y before and after the call.
+    """
+    history = _descend(X, y, w0, steps, lambda w: w - lr * (gradient(X, y, w) + lam * np.sign(w)))
+    X *= 0
+    y *= 0
+    return history
 
 
 @misconception("lab1_sparse_optimization.l1_gradient_descent", fails=("l1_losses", "l1_on_other_problems"))
@@ -1907,6 +1944,29 @@ def penalizes_all(w, threshold, n_penalized):
 @misconception(
     "lab1_sparse_optimization.trimmed_soft_threshold",
     fails=(
+        "trimmed_threshold_is_exact",
+        "trimmed_trajectory",
+        "trimmed_zeros_are_exact",
+        "trimmed_threshold_edge_cases",
+        "trimmed_on_other_problems",
+    ),
+)
+def penalizes_one_too_few(w, threshold, n_penalized):
+    """One element too few is penalised
+
+    The largest of the elements that should shrink stays as it is.
+
+    Hint: Count the elements that change under a small threshold.
+    """
+    penalized = np.argsort(np.abs(w), kind="stable")[: max(n_penalized - 1, 0)]
+    trimmed = w.copy()
+    trimmed[penalized] = soft_threshold(w[penalized], threshold)
+    return trimmed
+
+
+@misconception(
+    "lab1_sparse_optimization.trimmed_soft_threshold",
+    fails=(
         "trimmed_threshold_spares_the_largest",
         "trimmed_threshold_is_exact",
         "trimmed_trajectory",
@@ -2131,6 +2191,17 @@ def trimmed_threshold_is_lambda(X, y, w0, lr, steps, lam, n_penalized):
     Hint: How far does the gradient move a weight in one step, and how far the threshold?
     """
     return _descend(X, y, w0, steps, lambda w: trimmed_soft_threshold(gradient_step(X, y, w, lr), lam, n_penalized))
+
+
+@misconception("lab1_sparse_optimization.trimmed_l1_gradient_descent", fails=("trimmed_on_other_problems",))
+def n_penalized_written_out(X, y, w0, lr, steps, lam, n_penalized):
+    """A number instead of the argument n_penalized
+
+    As many elements are penalised as the assignment asks for, whatever `n_penalized` is.
+
+    Hint: Change `n_penalized` and see whether the run changes.
+    """
+    return _descend(X, y, w0, steps, lambda w: trimmed_soft_threshold(gradient_step(X, y, w, lr), lr * lam, 3))
 
 
 @misconception(

@@ -864,6 +864,74 @@ def forgets_to_clear_the_gradients(net, trainloader, criterion, optimizer, prune
 
 @misconception(
     "lab2_pruning.finetune_after_prune",
+    fails=("finetune_follows_the_criterion",),
+    may_fail=("finetune_heals", "iterative_keeps_accuracy", "global_iterative_keeps_accuracy"),
+)
+def softmax_before_the_criterion(net, trainloader, criterion, optimizer, prune=True):
+    """Softmax twice
+
+    The criterion gets probabilities, but cross-entropy takes the network's output as it is and includes the softmax.
+    Applied twice, it flattens the loss: training is slow, and the network never sure.
+
+    Hint: Look up what `nn.CrossEntropyLoss` expects.
+    """
+    masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
+    net.train()
+    for images, labels in trainloader:
+        optimizer.zero_grad()
+        criterion(torch.softmax(net(images), dim=1), labels).backward()
+        optimizer.step()
+        for layer, mask in masks.items():
+            layer.weight.data *= mask
+
+
+@misconception(
+    "lab2_pruning.finetune_after_prune",
+    fails=("finetune_follows_the_criterion",),
+    may_fail=("finetune_heals", "iterative_keeps_accuracy", "global_iterative_keeps_accuracy"),
+)
+def ignores_the_criterion(net, trainloader, criterion, optimizer, prune=True):
+    """Another loss than the one that was given
+
+    The network is trained on a loss of its own; the argument `criterion` makes no difference.
+
+    Hint: Look for the places where your code uses the argument `criterion`.
+    """
+    masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
+    net.train()
+    for images, labels in trainloader:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+        for layer, mask in masks.items():
+            layer.weight.data *= mask
+
+
+@misconception(
+    "lab2_pruning.finetune_after_prune",
+    fails=("finetune_follows_the_criterion",),
+    may_fail=("finetune_heals", "iterative_keeps_accuracy", "global_iterative_keeps_accuracy"),
+)
+def two_steps_for_each_batch(net, trainloader, criterion, optimizer, prune=True):
+    """The optimizer steps twice
+
+    Every gradient is used for two steps: the weights move twice as far as they should, and further with momentum.
+
+    Hint: Count the optimizer steps of one call.
+    """
+    masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
+    net.train()
+    for images, labels in trainloader:
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        optimizer.step()
+        optimizer.step()
+        for layer, mask in masks.items():
+            layer.weight.data *= mask
+
+
+@misconception(
+    "lab2_pruning.finetune_after_prune",
     fails=(
         "finetune_clears_its_gradients",
         "finetune_trains_the_rest",
@@ -890,7 +958,7 @@ def makes_its_own_optimizer(net, trainloader, criterion, optimizer, prune=True):
 
 @misconception(
     "lab2_pruning.finetune_after_prune",
-    fails=("finetune_trains_the_rest", "finetune_heals"),
+    fails=("finetune_trains_the_rest", "finetune_follows_the_criterion", "finetune_heals"),
     may_fail=("iterative_keeps_accuracy",),
 )
 def trains_in_evaluation_mode(net, trainloader, criterion, optimizer, prune=True):

@@ -1268,6 +1268,31 @@ def padding_forgotten(self, x):
     return F.conv2d(x, STE.apply(self.conv.weight, self.Nbits, self.symmetric))
 
 
+@misconception("FP_layers.FP_Conv.forward", fails=("fp_conv_keeps_its_options",))
+def convolution_without_bias(self, x):
+    """The bias of the convolution is lost
+
+    The convolution gets no bias, though the layer may have been made with one.
+
+    Hint: Make a layer with `bias=True` and compare its output with that of `self.conv`.
+    """
+    conv = self.conv
+    weight = STE.apply(conv.weight, self.Nbits, self.symmetric)
+    return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+@misconception("FP_layers.FP_Conv.forward", fails=("fp_conv_keeps_its_options",))
+def convolution_without_dilation_and_groups(self, x):
+    """Dilation and groups of the convolution are lost
+
+    Stride and padding are passed on, dilation and groups are not.
+
+    Hint: Compare the arguments that you pass on with those that `nn.Conv2d` was made with.
+    """
+    conv = self.conv
+    return F.conv2d(x, STE.apply(conv.weight, self.Nbits, self.symmetric), conv.bias, conv.stride, conv.padding)
+
+
 @misconception(
     "FP_layers.FP_Conv.forward",
     fails=(

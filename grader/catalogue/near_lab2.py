@@ -59,6 +59,24 @@ def sparsity_off_in_the_sixth_digit(net):
 
 @near_miss(
     "lab2_pruning.finetune_after_prune",
+    guards=("STEP",),
+    fails=("finetune_follows_the_criterion",),
+    may_fail=("finetune_heals", "iterative_keeps_accuracy", "global_iterative_keeps_accuracy"),
+)
+def takes_longer_steps(net, trainloader, criterion, optimizer, prune=True):
+    """Every gradient counts one and a half times."""
+    masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
+    net.train()
+    for images, labels in trainloader:
+        optimizer.zero_grad()
+        (criterion(net(images), labels) * 1.5).backward()
+        optimizer.step()
+        for layer, mask in masks.items():
+            layer.weight.data *= mask
+
+
+@near_miss(
+    "lab2_pruning.finetune_after_prune",
     guards=("GROWTH",),
     fails=("finetune_clears_its_gradients",),
     may_fail=("finetune_heals", "iterative_keeps_accuracy", "global_iterative_keeps_accuracy"),

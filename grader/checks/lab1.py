@@ -46,7 +46,8 @@ def require_trajectory(answer: Answer) -> None:
         start = weights[0]
     scale = max(1.0, float(np.abs(start).max()))
     require_close(weights[0], start, "row 0 of History.weights, which is the starting point w0,", scale=scale)
-    require_unchanged(answer.array("after.w0"), answer.inputs["w0"], "the argument w0")
+    for key, before in answer.inputs.items():
+        require_unchanged(answer.array(f"after.{key}"), before, f"the argument {key}")
     if close(weights, golden).all():
         return
     wrong = first_wrong_step(answer, weights)

@@ -310,6 +310,21 @@ def check_finetune_clears_its_gradients(session: Session) -> None:
     require_fresh_gradients(seen(session.one("lab2/same_batch")), "`finetune_after_prune`")
 
 
+@needs("finetune_clears_its_gradients")
+def check_finetune_follows_the_criterion(session: Session) -> None:
+    """`finetune_after_prune` takes one step for each batch, along the gradient of the given criterion"""
+    answer = session.one("lab2/same_batch")
+    history = seen(answer)
+    step = np.concatenate([(snapshots[1] - snapshots[0]).ravel() for snapshots in history.values()])
+    golden = np.concatenate([answer.case.expected[f"step.{name}"].ravel() for name in history])
+    size, off = np.linalg.norm(golden), np.linalg.norm(step - golden)
+    along = float(step @ golden / (np.linalg.norm(step) * size))
+    require(off <= tolerances.STEP * size, "the first step is not that of the optimizer for `criterion`",
+            expected="the gradient of criterion(net(images), labels), times the learning rate",
+            received=f"{np.linalg.norm(step) / size:.2f} times as long, at a cosine of {along:.2f} to it",
+            advice="The criterion takes the network's output as it is: a softmax is part of the loss.")  # fmt: skip
+
+
 def check_finetune_without_mask_recovers(session: Session) -> None:
     """With `prune=False` pruned weights train again"""
     answer = session.one("lab2/finetune/free")

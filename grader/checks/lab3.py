@@ -163,16 +163,17 @@ def check_ste_degenerate_layers(session: Session) -> None:
 
 def _product(answer: Answer, weight: Array) -> Array:
     """What the layer should compute with these weights."""
-    x, options = answer.inputs["x"], answer.case.params["options"]
+    x, options, bias = answer.inputs["x"], answer.case.params["options"], answer.inputs.get("bias", np.float32(0))
     if answer.case.params["class"] == "FP_Conv":
-        return quantized.convolve(x, weight, options["stride"], options["padding"]).astype(np.float32)
-    return np.asarray(x @ weight.T + answer.inputs.get("bias", 0.0))
+        kept = {name: options[name] for name in ("stride", "padding", "dilation", "groups") if name in options}
+        return np.asarray(quantized.convolve(x, weight, **kept).astype(np.float32) + bias.reshape(-1, 1, 1))
+    return np.asarray(x @ weight.T + bias)
 
 
-def _require_product(answer: Answer, which: str) -> None:
+def _require_product(answer: Answer, what: str = "") -> None:
     name = answer.case.params["class"]
-    expected = _product(answer, answer.array(f"{which}.wq"))
-    require_close(answer.array(f"{which}.y"), expected, f"the output of `{name}`", rtol=tolerances.PRODUCT)
+    expected = _product(answer, answer.array("first.wq"))
+    require_close(answer.array("first.y"), expected, f"the output of `{name}`{what}", rtol=tolerances.PRODUCT)
 
 
 def _require_followed(answer: Answer) -> None:
@@ -193,14 +194,21 @@ def check_fp_conv_forward(session: Session) -> None:
     """`FP_Conv` convolves with the quantized weight, for every kernel, stride and padding"""
     for answer in session.each("lab3/layer/conv"):
         _require_quantized_layer(answer)
-        _require_product(answer, "first")
+        _require_product(answer)
+
+
+@needs("fp_conv_forward")
+def check_fp_conv_keeps_its_options(session: Session) -> None:
+    """`FP_Conv` convolves with the bias, the dilation and the groups of `self.conv`"""
+    for answer in session.each("lab3/conv_options"):
+        _require_product(answer, f" with {answer.case.id.rpartition('/')[2]}")
 
 
 def check_fp_linear_forward(session: Session) -> None:
     """`FP_Linear` multiplies by the quantized weight and adds the bias"""
     for answer in session.each("lab3/layer/linear"):
         _require_quantized_layer(answer)
-        _require_product(answer, "first")
+        _require_product(answer)
 
 
 def check_fp_layers_follow_training(session: Session) -> None:

@@ -104,9 +104,10 @@ def require_symmetric(wq: Array, what: str) -> None:
     require(mirrored.all(), f"the levels of {what} are not symmetric around zero", received=levels)
 
 
-def convolve(x: Array, weight: Array, stride: int, padding: int) -> Array:
-    """The convolution of x (N, C, H, W) with weight (O, C, k, k), in float64."""
+def convolve(x: Array, weight: Array, stride: int, padding: int, dilation: int = 1, groups: int = 1) -> Array:
+    """The convolution of x (N, C, H, W) with weight (O, C / groups, k, k), in float64."""
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    k = weight.shape[2]
-    windows = sliding_window_view(padded, (k, k), axis=(2, 3))[:, :, ::stride, ::stride]
-    return np.asarray(np.einsum("nchwij,ocij->nohw", windows, weight.astype(np.float64)))
+    span = dilation * (weight.shape[2] - 1) + 1
+    windows = sliding_window_view(padded, (span, span), axis=(2, 3))[:, :, ::stride, ::stride, ::dilation, ::dilation]
+    pairs = zip(np.split(windows, groups, axis=1), np.split(weight.astype(np.float64), groups), strict=True)
+    return np.concatenate([np.einsum("nchwij,ocij->nohw", seen, kernels) for seen, kernels in pairs], axis=1)

@@ -64,7 +64,7 @@ def function(student: Student, params: Params, arrays: Mapping[str, Array]) -> R
 
 
 def solver(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
-    """Run the solver ``params["name"]``; its History, and its starting point afterwards."""
+    """Run the solver ``params["name"]``; its History, and its arguments afterwards."""
     name, steps = params["name"], params["steps"]
     d = len(arrays["w0"])
 
@@ -74,8 +74,8 @@ def solver(student: Student, params: Params, arrays: Mapping[str, Array]) -> Rep
         weights, losses = _unpack(history, name)
         outputs: Outputs = {
             "weights": real_array(weights, f"History.weights of `{name}`", (steps + 1, d)),
-            "after.w0": inputs["w0"].reshape(d),
         }
+        outputs |= {f"after.{key}": a.reshape(arrays[key].shape) for key, a in inputs.items()}
         try:
             outputs["losses"] = real_array(losses, f"History.losses of `{name}`", (steps + 1,))
         except ProbeFailed as failure:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from grader.probes.cifar import logits_of_bytes
@@ -116,7 +115,8 @@ def _train(student: Student, params: Params, arrays: Mapping[str, Array], name: 
     steps: list[None] = []
     optimizer.register_step_post_hook(lambda *_: steps.append(None))
     function = student.attribute(_MODULE, name)
-    student.call(function, net, batches, F.cross_entropy, optimizer, **options)
+    criterion = nn.CrossEntropyLoss(label_smoothing=params.get("label_smoothing", 0.0))
+    student.call(function, net, batches, criterion, optimizer, **options)
     facts, seen = student.call(recorder.finish)
     facts["steps"] = len(steps)
     layers = prunable(net)
