@@ -70,7 +70,7 @@ def _settle(sock: socket.socket, scratch: str, uses_accelerator: bool, policy: P
     hide_displays()
     from grader.worker.saving import forgive_saving  # not above: the judge imports this module, and needs no torch
 
-    forgive_saving()
+    forgive_saving(scratch)
     if uses_accelerator:
         from grader.worker.cpu_only import run_on_cpu
 

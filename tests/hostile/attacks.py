@@ -432,6 +432,18 @@ _DISK = [
         Layer.WATCHDOG,
     ),
     Attack(
+        "many large files in a folder that is not there",
+        """
+        import time
+        def attack():
+            for i in range(8):
+                open(f"/nowhere/large{i}", "wb").write(bytes(32 << 20))
+            time.sleep(0.5)
+        """,
+        "more than 96 MiB to the disk",
+        Layer.WATCHDOG,
+    ),
+    Attack(
         "large files that are removed while they are open",
         """
         import os, time
