@@ -13,6 +13,7 @@ from grader.notebook import (
     fill,
     guarded,
     imported_roots,
+    in_utf8,
     is_present,
     listed,
     obstacle,
@@ -71,6 +72,7 @@ class Search:
     def complete(self, notebooks: Sequence[Entry], scripts: Sequence[Entry]) -> None:
         """Take from notebooks and scripts what the files lack, and the modules that they import."""
         own = dict(self._files)
+        self._make_readable()
         self._make_importable()
         for entry in notebooks[:_MAX_NOTEBOOKS]:
             if extraction := self._extract(entry):
@@ -91,14 +93,18 @@ class Search:
 
     # --- own files
 
+    def _make_readable(self) -> None:
+        """Put files that only their encoding makes unreadable into UTF-8."""
+        for name in [name for name in self._editable if name in self._files]:
+            own = self._files[name]
+            self._files[name] = readable(own) if name in self._labs else in_utf8(own)
+            if self._files[name] != own:
+                self._notes.append(f"{name} is not in UTF-8: it was read as Windows writes it.")
+
     def _make_importable(self) -> None:
         """Put files that cannot be imported as they are aside, and what they define in their places."""
         for name in [lab for lab in self._labs if lab in self._files]:
-            own = self._files[name]
-            content = readable(own)
-            if content != own:
-                self._notes.append(f"{name} is not in UTF-8: it was read as Windows writes it.")
-            self._files[name] = content
+            content = self._files[name]
             reason = obstacle(content, self._trainings())
             extraction = self._own_definitions(name, content) if reason else None
             if extraction:

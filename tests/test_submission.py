@@ -99,6 +99,21 @@ def test_bytes_are_kept_whatever_they_are(home: Path, pristine: Path, content: b
     assert load_submission(home, pristine).files[LAB1] == content
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_answers_in_another_encoding_are_read(home: Path, pristine: Path, encoding: str) -> None:
+    text = '["p1.1"]\nverdict = "true"\nexplanation = "Der Schritt geht über null: “é”."\n'
+    write(home, {**DONE, "answers.toml": text.replace("\n", "\r\n").encode(encoding)})
+    found = load_submission(home, pristine)
+    assert found.files == {**DONE, "answers.toml": text.encode()}
+    assert found.notes == ("answers.toml is not in UTF-8: it was read as Windows writes it.",)
+
+
+def test_answers_in_utf_8_are_kept_as_they_are(home: Path, pristine: Path) -> None:
+    answers = "\ufeff# coding: latin-1\r\nx = 'é\0'".encode()
+    write(home, {**DONE, "answers.toml": answers})
+    assert load_submission(home, pristine) == Submission("alice", {**DONE, "answers.toml": answers}, ())
+
+
 def test_student_code_is_never_executed(home: Path, pristine: Path) -> None:
     trap = home / "trap"
     code = f"open({str(trap)!r}, 'w').close()\n"

@@ -7,7 +7,7 @@ computed, ``importing`` which files can be imported as they are. ``syntax`` and 
 
 from __future__ import annotations
 
-from grader.notebook import extracting, filling, importing, text
+from grader.notebook import extracting, filling, importing, scripts, text
 
 __all__ = [
     "Extraction",
@@ -15,6 +15,7 @@ __all__ = [
     "fill",
     "guarded",
     "imported_roots",
+    "in_utf8",
     "is_present",
     "listed",
     "obstacle",
@@ -28,6 +29,7 @@ extract = extracting.extract
 fill = filling.fill
 guarded = importing.guarded
 imported_roots = importing.imported_roots
+in_utf8 = scripts.in_utf8
 is_present = importing.is_present
 listed = text.listed
 obstacle = importing.obstacle

@@ -12,7 +12,7 @@ from itertools import pairwise
 from grader.notebook.cells import in_strings, without_magics
 from grader.notebook.syntax import BROKEN_CODE, CODE_LIMIT, parse, parses
 
-__all__ = ["decoded", "has_marks", "text_cells"]
+__all__ = ["decoded", "has_marks", "in_utf8", "text_cells"]
 
 _MARK = re.compile(r"#\s?%%(?:\s.*)?$|# In\s?\[[ \d*]*\]:?\s*$|# \+(?:\s.*)?$|# -\s*$")
 """The line that starts a cell: of percent scripts, of nbconvert, and of the light format, which also ends cells."""
@@ -32,6 +32,15 @@ def decoded(content: bytes) -> str:
     except (SyntaxError, UnicodeError, LookupError):
         text = _decoded_otherwise(content)
     return text.encode(errors="replace").decode().replace("\r\n", "\n").replace("\r", "\n")
+
+
+def in_utf8(content: bytes) -> bytes:
+    """A file that is no Python: as it is if it is in UTF-8, else its text in UTF-8."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return decoded(content).encode()
+    return content
 
 
 def _decoded_otherwise(content: bytes) -> str:
