@@ -38,6 +38,7 @@ PROVIDED = ("resnet20.py", "train_util.py")
 """What every submission gets from the pristine copy."""
 
 _NOTEBOOKS = (".ipynb", ".md")
+_SECOND_EXTENSION = re.compile(r"(?i)(\.(?:ipynb|py|toml))\.(?:json|txt)$")
 
 _NAMES = listed(EDITABLE)
 
@@ -92,6 +93,7 @@ def _loaded(name: str, path: Path, entries: list[Entry], notes: list[str], prist
     notebooks = sorted((e for e in entries if e.name.casefold().endswith(_NOTEBOOKS)), key=_order)
     search = Search(files, templates, notes, fatal=len(entries) == 1)
     search.complete(notebooks, [*others, *changed])
+    notes += note("Not read, rename it without the second extension that Windows hides", _disguised(entries, files))
     if not files and not checkpoints:
         raise UnusableSubmission(_nothing(path, entries, notes))
     notes += note(f"Not taken, since only {_NAMES} are graded", search.unused(others))
@@ -164,6 +166,19 @@ def _canonical(name: str) -> str | None:
     plain = without_copy_mark(name.casefold().strip())
     known = {known.casefold(): known for known in (*EDITABLE, *PROVIDED)}
     return known.get(re.sub("[- ]", "_", plain))
+
+
+def _disguised(entries: list[Entry], files: Mapping[str, bytes]) -> list[str]:
+    """The paths of files and notebooks that are not there but with a second extension, for which they are not read."""
+    present = {*files, *(entry.name for entry in entries)}
+    found = []
+    for entry in sorted(entries, key=_order):
+        plain = _SECOND_EXTENSION.sub(r"\1", entry.name)
+        name = _canonical(plain) or plain
+        is_read = name in EDITABLE or name.casefold().endswith(".ipynb")
+        if plain != entry.name and is_read and name not in present:
+            found.append(entry.path)
+    return found
 
 
 def _take_files(

@@ -187,6 +187,15 @@ def test_names_that_are_nearly_right_are_accepted_with_a_note(
     assert found.notes == (f"Taken under the name that is graded: hw4/{name} as {target}.",)
 
 
+@pytest.mark.parametrize("name", [f"hw4/{LAB1}.txt", "Answers.TOML.txt", "hw4.ipynb.json", "hw4.ipynb.txt"])
+def test_a_file_with_a_second_extension_is_pointed_out(home: Path, pristine: Path, name: str) -> None:
+    """Windows shows such a file under its right name."""
+    write(home, {LAB2: DONE[LAB2], name: b"x = 1", f"{LAB2}.txt": b"x = 1", f"my_{LAB1}.txt": b"", "data.json": b"{}"})
+    found = load_submission(home, pristine)
+    assert found.files == {LAB2: DONE[LAB2]}
+    assert found.notes == (f"Not read, rename it without the second extension that Windows hides: {name}.",)
+
+
 def test_an_exact_name_beats_a_shallower_one_that_is_nearly_right(home: Path, pristine: Path) -> None:
     write(home, {"lab2_pruning (1).py": b"x = 1", f"deep/{LAB2}": b"x = 2"})
     found = load_submission(home, pristine)
