@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from grader.entries import Entry, note
 from grader.errors import UnusableSubmission
@@ -12,13 +12,14 @@ from grader.notebook import (
     extract,
     fill,
     guarded,
-    imported_roots,
+    imported_modules,
     in_utf8,
     is_present,
     listed,
     obstacle,
     readable,
     unfinished,
+    with_packages,
 )
 
 __all__ = ["MAX_FILE", "Search", "is_helper"]
@@ -28,8 +29,10 @@ _MAX_NOTEBOOK = 32 * 2**20
 _MAX_NOTEBOOKS = 8
 _MAX_SCRIPTS = 64
 _MAX_HELPERS = 16
+_MAX_PARTS = 4
+"""Parts of a module's name, in ``a.b.c.d``, that are looked for."""
 
-_HELPER = re.compile(r"[A-Za-z]\w*\.py", re.ASCII)
+_HELPER = re.compile(rf"([A-Za-z]\w*)(?:/\w+){{,{_MAX_PARTS}}}\.py", re.ASCII)
 _PROVIDED = frozenset({"resnet20", "train_util"})
 _RESERVED = _PROVIDED | {
     *("IPython", "conftest", "grader", "matplotlib", "sitecustomize", "torchvision", "tqdm", "usercustomize"),
@@ -38,14 +41,40 @@ _TRAINING = ("lab2_pruning.py", "lab3_quantization.py")
 """The labs whose functions take long on real data."""
 
 
-def is_helper(name: str) -> bool:
-    """Whether a file may lie beside the graded ones, as a module that they import."""
-    stem = name.removesuffix(".py")
-    return bool(_HELPER.fullmatch(name)) and stem not in _RESERVED and not is_present(stem)
+def is_helper(name: str, graded: Collection[str]) -> bool:
+    """Whether a file may lie beside the graded ones, as a module that they import or in a package of such modules."""
+    match = _HELPER.fullmatch(name)
+    if not match or f"{match[1]}.py" in graded:  # a package would be found before the graded file of its name
+        return False
+    return match[1] not in _RESERVED and not is_present(match[1])
 
 
 def _as_entry(name: str, content: bytes) -> Entry:
     return Entry(name, lambda _: content)
+
+
+def _package(name: str) -> str:
+    """The package in which a file lies; '' for none."""
+    return name.rpartition("/")[0].replace("/", ".")
+
+
+def _by_ends(scripts: Iterable[Entry]) -> dict[str, Entry]:
+    """The scripts by the last parts of their paths, as many as a module's name may have; of several the first."""
+    ends: dict[str, Entry] = {}
+    for entry in scripts:
+        parts = entry.path.split("/")
+        for count in range(1, _MAX_PARTS + 2):
+            ends.setdefault("/".join(parts[-count:]), entry)
+    return ends
+
+
+def _file_of(module: str, ends: Mapping[str, Entry]) -> tuple[str, Entry | None]:
+    """The file of a module, and where it was handed in: of a package and a plain file the shallower, as in Python."""
+    path = module.replace(".", "/")
+    plain, package = ends.get(f"{path}.py"), ends.get(f"{path}/__init__.py")
+    if package and not (plain and plain.path.count("/") < package.path.count("/") - 1):
+        return f"{path}/__init__.py", package
+    return f"{path}.py", plain
 
 
 class Search:
@@ -178,17 +207,25 @@ class Search:
 
     def _take_helpers(self, scripts: Iterable[Entry]) -> None:
         """Take the student's modules that the files import, and those that these import in turn."""
-        modules = {e.name: e for e in reversed([*scripts]) if is_helper(e.name) and e.name not in self._templates}
+        ends = _by_ends(entry for entry in scripts if entry.name not in self._templates)
         waiting = [name for name in self._files if name.endswith(".py")]
         taken: list[str] = []
-        while waiting and len(taken) < _MAX_HELPERS:
-            for root in sorted(imported_roots(self._files[waiting.pop()])):
-                name = f"{root}.py"
-                if name not in self._files and (content := self._helper(name, modules.get(name))) is not None:
+        while waiting:
+            importer = waiting.pop()
+            for module in sorted(imported_modules(self._files[importer], _package(importer))):  # packages come first
+                name, entry = _file_of(module, ends)
+                if len(taken) == _MAX_HELPERS or not self._may_take(name, module):
+                    continue
+                if (content := self._helper(name, entry)) is not None:
                     self._files[name] = content
                     waiting.append(name)
                     taken.append(name)
         self._notes += note("Taken since graded files import them", taken)
+
+    def _may_take(self, name: str, module: str) -> bool:
+        """Whether a module's file is not there yet, may be, and lies in no package whose name a module has."""
+        is_free = not any(f"{part.replace('.', '/')}.py" in self._files for part in with_packages(module))
+        return is_free and name not in self._files and is_helper(name, self._templates)
 
     def _helper(self, name: str, entry: Entry | None) -> bytes | None:
         """The student's module of this name, without what should not run when it is imported."""
@@ -196,7 +233,7 @@ class Search:
             if entry:
                 content = readable(entry.read(MAX_FILE))
                 self._used.add(entry.path)
-            elif is_helper(name) and name in self._written:
+            elif name in self._written:
                 content = self._written.pop(name)[0].encode()
             else:
                 return None
@@ -209,10 +246,11 @@ class Search:
         return content
 
     def _guard_imports(self) -> None:
-        staged = frozenset(name.removesuffix(".py") for name in self._files) | _PROVIDED
+        own = (part for name in self._files for part in with_packages(name.removesuffix(".py").replace("/", ".")))
+        staged = frozenset(own) | _PROVIDED
         left_out = frozenset(name.removesuffix(".py") for name in self._labs if name not in self._files)
         for name in [name for name in self._files if name.endswith(".py")]:
-            self._files[name], absent = guarded(self._files[name], staged, left_out)
+            self._files[name], absent = guarded(self._files[name], staged, left_out, _package(name))
             self._notes += note(f"Not installed where {name} is graded, so what uses it there fails", absent)
 
     def _tell_made(self) -> None:

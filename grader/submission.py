@@ -108,7 +108,8 @@ def stage(submission: Submission, pristine: Path, into: Path) -> tuple[str, ...]
     for name in PROVIDED:
         (into / name).write_bytes(_pristine_file(pristine, name))
     for name, content in submission.files.items():
-        if name in EDITABLE or is_helper(name):
+        if name in EDITABLE or is_helper(name, EDITABLE):
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
             (into / name).write_bytes(content)
     missing = [name for name in EDITABLE if name not in submission.files]
     return (f"Not in the submission: {listed(missing)}.",) if missing else ()

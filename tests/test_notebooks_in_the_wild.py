@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -420,6 +421,30 @@ CASES = {
         ("Of utils.py, only definitions were taken, since importing it would train or load files.",),
         rewritten=of("prunable_layers"),
     ),
+    "a package of the student's": Case(
+        {
+            **CODE,
+            LAB1: "from utils.deep import helper\nimport utils.deep.helper as uh\n"
+            + without("gradient", without("loss", CODE[LAB1]))
+            + "\nloss, gradient = uh.loss, helper.gradient\n",
+            LAB2: "import absent.part, utils.absent\nfrom utils import prunable_layers\n"
+            + without("prunable_layers", CODE[LAB2]),
+            "utils/__init__.py": "from .layers import prunable_layers\nfrom .absent import something\n",
+            "utils/layers.py": "from torch import nn\n" + function("prunable_layers"),
+            "utils/deep/helper.py": "from ..more import *\n" + function("loss") + "\n\n" + function("gradient"),
+            "utils/more.py": "import numpy as np\nfrom numpy.typing import NDArray\nArray = NDArray[np.float64]",
+            "utils/unused.py": "",
+            "old/utils.py": "raise SystemExit",
+        },
+        ("1a", "2a", "2b"),
+        (
+            "Taken since graded files import them: utils/__init__.py, ",
+            "Not installed where lab2_pruning.py is graded, so what uses it there fails: absent and utils.absent.",
+            "Not installed where utils/__init__.py is graded, so what uses it there fails: utils.absent.",
+            "are graded: old/utils.py and utils/unused.py.",
+        ),
+        rewritten=of("prunable_layers", "loss", "gradient"),
+    ),
     "names in another case": Case(
         {
             "hw4.ipynb": book(
@@ -533,3 +558,52 @@ def test_modules_that_would_replace_others_do_not_come_along(tmp_path: Path, nam
     (tmp_path / name).write_text("x = 1\n")
     (tmp_path / LAB1).write_text(f"import {name.removesuffix('.py')}\n{CODE[LAB1]}")
     assert set(load_submission(tmp_path, locations.pristine()).files) == {LAB1}
+
+
+@pytest.mark.parametrize(
+    "name", ["conftest", "json", "torch", "sitecustomize", "grader", "tqdm", "resnet20", "lab1_sparse_optimization"]
+)
+def test_packages_that_would_replace_others_do_not_come_along(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("x = 1\n")
+    (tmp_path / name / "part.py").write_text("x = 1\n")
+    (tmp_path / LAB1).write_text(f"import {name}.part\n{CODE[LAB1]}")
+    assert set(load_submission(tmp_path, locations.pristine()).files) == {LAB1}
+
+
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        (["utils/__init__.py", "utils/f.py", "old/utils.py"], ["utils/__init__.py", "utils/f.py"]),
+        (["old/utils/__init__.py", "old/utils/f.py", "utils.py"], ["utils.py"]),
+        (["utils/__init__.py", "utils.py"], ["utils/__init__.py"]),
+        (["src/utils/f.py", "src/other.py"], ["utils/f.py"]),
+        (["utils/resnet20.py", "utils/lab2_pruning.py"], [LAB2]),
+    ],
+)
+def test_a_package_or_the_plain_module_of_its_name_comes_along(
+    tmp_path: Path, files: list[str], taken: list[str]
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    (tmp_path / LAB1).write_text(f"from utils import f, resnet20, lab2_pruning\n{CODE[LAB1]}")
+    assert sorted(load_submission(tmp_path, locations.pristine()).files) == sorted([LAB1, *taken])
+
+
+def test_modules_of_endless_names_cost_no_time(tmp_path: Path) -> None:
+    """All that is imported from a module is looked for in a package of its name."""
+    imports = f"from {'a' * 200_000} import {', '.join(f'b{i}' for i in range(30_000))}\n"
+    (tmp_path / LAB1).write_text(imports + CODE[LAB1])
+    start = time.process_time()
+    assert set(load_submission(tmp_path, locations.pristine()).files) == {LAB1}
+    assert time.process_time() - start < 5
+
+
+def test_modules_come_along_up_to_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "utils").mkdir()
+    for i in range(20):
+        (tmp_path / "utils" / f"part{i}.py").write_text("x = 1\n")
+    imports = "".join(f"import utils.part{i}\n" for i in range(20))
+    (tmp_path / LAB1).write_text(imports + CODE[LAB1])
+    assert len(load_submission(tmp_path, locations.pristine()).files) == 1 + 16

@@ -679,7 +679,10 @@ def test_staging_says_what_is_missing(pristine: Path, tmp_path: Path) -> None:
 def test_staging_writes_no_other_names_even_if_asked(pristine: Path, tmp_path: Path) -> None:
     into = write(tmp_path / "staged", {})
     stage(Submission("a", {"../escaped.py": b"x", "resnet20.py": b"mine", LAB1: b"x"}, ()), pristine, into)
+    names = ("utils/../../escaped.py", "/utils/x.py", "torch/x.py", "resnet20/__init__.py", "FP_layers/__init__.py")
+    stage(Submission("b", dict.fromkeys(names, b"x"), ()), pristine, write(tmp_path / "other", {}))
     assert not (tmp_path / "escaped.py").exists()
+    assert sorted(path.name for path in (tmp_path / "other").rglob("*")) == sorted(PROVIDED)
     assert (into / "resnet20.py").read_bytes() == TEMPLATE["resnet20.py"]
 
 

@@ -14,7 +14,7 @@ __all__ = [
     "extract",
     "fill",
     "guarded",
-    "imported_roots",
+    "imported_modules",
     "in_utf8",
     "is_present",
     "listed",
@@ -22,13 +22,14 @@ __all__ = [
     "readable",
     "same_text",
     "unfinished",
+    "with_packages",
 ]
 
 Extraction = extracting.Extraction
 extract = extracting.extract
 fill = filling.fill
 guarded = importing.guarded
-imported_roots = importing.imported_roots
+imported_modules = importing.imported_modules
 in_utf8 = scripts.in_utf8
 is_present = importing.is_present
 listed = text.listed
@@ -36,3 +37,4 @@ obstacle = importing.obstacle
 readable = importing.readable
 same_text = text.same_text
 unfinished = filling.unfinished
+with_packages = importing.with_packages

@@ -6,23 +6,22 @@ import ast
 import codecs
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
+from itertools import accumulate
 
 from grader.notebook.cells import without_magics
 from grader.notebook.scripts import decoded, has_marks
 from grader.notebook.syntax import (
     BOUND_TO_NOTEBOOKS,
     BROKEN_CODE,
-    REMEMBERED,
     imported_module,
     is_main_guard,
     parses,
     tree_of,
 )
 
-__all__ = ["guarded", "imported_roots", "is_present", "obstacle", "readable"]
+__all__ = ["guarded", "imported_modules", "is_present", "obstacle", "readable", "with_packages"]
 
 _PRESENT = frozenset(
     {
@@ -46,6 +45,8 @@ _WORK = frozenset(
 """Calls that train, need a file of the student's, or need a notebook."""
 _STAND_INS = frozenset({"IPython", "tqdm"})
 """Modules that every worker has, installed or not."""
+_LONGEST, _DEEPEST = 255, 8
+"""Characters and parts of a module's name: there is no file for a longer one."""
 _GUARD = b'with __import__("contextlib").suppress(ImportError): '
 
 
@@ -96,44 +97,65 @@ def _called(tree: ast.Module) -> set[str]:
     return names
 
 
-@lru_cache(maxsize=REMEMBERED)
-def imported_roots(content: bytes) -> frozenset[str]:
-    """The top-level modules that a file imports, wherever in it; none for one that is broken."""
+def imported_modules(content: bytes, package: str = "") -> frozenset[str]:
+    """What a file of a package ('' for none) may import, wherever in it, and the packages around that.
+
+    Each with its full name, "utils.helper"; what an import takes from a module may be a module too. None for a file
+    that is broken, and none of names without end.
+    """
     try:
         nodes = list(ast.walk(tree_of(content)))
     except BROKEN_CODE:
         return frozenset()
-    found = (_roots(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
-    return frozenset().union(*found)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [module for module in _modules(node, package) if len(module) <= _LONGEST]
+            found.update(modules)
+            if isinstance(node, ast.ImportFrom):
+                found.update(f"{module}.{alias.name}" for module in modules for alias in node.names)
+    return frozenset(part for module in found for part in with_packages(module))
 
 
-def _roots(stmt: ast.Import | ast.ImportFrom) -> list[str]:
-    if isinstance(stmt, ast.ImportFrom):
-        return [] if stmt.level else [imported_module(stmt).partition(".")[0]]
-    return [alias.name.partition(".")[0] for alias in stmt.names]
+def with_packages(module: str) -> Iterator[str]:
+    """The packages around a module, the outermost first, and the module; no more than a few."""
+    return accumulate(module.split(".", _DEEPEST)[:_DEEPEST], "{}.{}".format)
 
 
-def guarded(content: bytes, staged: AbstractSet[str], left_out: AbstractSet[str]) -> tuple[bytes, list[str]]:
+def _modules(stmt: ast.Import | ast.ImportFrom, package: str) -> list[str]:
+    """The modules that an import in a file of a package names, with their full names."""
+    if isinstance(stmt, ast.Import):
+        return [alias.name for alias in stmt.names]
+    if not stmt.level:
+        return [imported_module(stmt)]
+    around = package.split(".") if package else []
+    if stmt.level > len(around):  # it fails wherever the file lies
+        return []
+    return [".".join(filter(None, [*around[: len(around) - stmt.level + 1], imported_module(stmt)]))]
+
+
+def guarded(
+    content: bytes, staged: AbstractSet[str], left_out: AbstractSet[str], package: str = ""
+) -> tuple[bytes, list[str]]:
     """The file with its imports of modules that are not here made to pass, and the names of those nobody expects.
 
     What uses such a module fails then, and nothing else. Every line keeps its number. ``staged`` are the modules that
-    lie beside the file, ``left_out`` those that should and do not.
+    come along and the packages around them, ``left_out`` those that should and do not; ``package`` is the file's.
     """
     try:
         stmts = tree_of(content).body
     except BROKEN_CODE:
         return content, []
-    known = staged | _STAND_INS
     lines = content.split(b"\n")
     absent: dict[str, None] = {}
     gone = left_out | BOUND_TO_NOTEBOOKS
     for before, stmt, after in zip([None, *stmts], stmts, [*stmts[1:], None], strict=False):
         if not isinstance(stmt, ast.Import | ast.ImportFrom):
             continue
-        missing = [root for root in _roots(stmt) if root in gone or _is_absent(root, known)]
+        missing = [m for m in _modules(stmt, package) if m.partition(".")[0] in gone or _is_absent(m, staged)]
         alone = (not before or before.end_lineno != stmt.lineno) and (not after or after.lineno != stmt.end_lineno)
         if missing and alone:
-            absent |= dict.fromkeys(root for root in missing if root not in gone)
+            absent |= dict.fromkeys(_named(m, staged) for m in missing if m.partition(".")[0] not in gone)
             lines[stmt.lineno - 1] = _guarded_line(lines[stmt.lineno - 1], stmt, missing)
     made = b"\n".join(lines)
     return (made, list(absent)) if parses(made) else (content, [])
@@ -143,14 +165,23 @@ def _guarded_line(line: bytes, stmt: ast.Import | ast.ImportFrom, missing: Itera
     """The first line of an import, guarded; of several modules those that are here come first."""
     mark = codecs.BOM_UTF8 if line.startswith(codecs.BOM_UTF8) else b""
     if isinstance(stmt, ast.Import) and len(stmt.names) > 1 and stmt.end_lineno == stmt.lineno:
-        names = sorted(stmt.names, key=lambda alias: alias.name.partition(".")[0] in missing)
+        names = sorted(stmt.names, key=lambda alias: alias.name in missing)
         line = ast.unparse(ast.Import(names)).encode() + b"\r" * line.endswith(b"\r")
     return mark + _GUARD + line.removeprefix(mark)
 
 
-def _is_absent(root: str, known: AbstractSet[str]) -> bool:
-    if root in known or is_present(root):
+def _named(module: str, staged: AbstractSet[str]) -> str:
+    """What a student would look for: a module of a package that is there, else the package."""
+    root = module.partition(".")[0]
+    return module if root in staged else root
+
+
+def _is_absent(module: str, staged: AbstractSet[str]) -> bool:
+    root = module.partition(".")[0]
+    if root in _STAND_INS or is_present(root):
         return False
+    if root in staged:
+        return module not in staged
     try:
         return importlib.util.find_spec(root) is None
     except ValueError:  # loaded, and nobody knows from where
