@@ -579,6 +579,15 @@ def test_globals_that_only_a_run_computes_are_named_but_locals_are_not() -> None
     assert found.notes == ("Cells of hw.ipynb are not run, so f will not find net: use arguments.",)
 
 
+def test_a_lambda_that_reads_what_only_a_run_computes_is_named_too() -> None:
+    found = take(
+        "_vst = make()\nfor net in nets: pass",
+        "soft = lambda w, net: [_vst(w, net, K) for w in w]\nfirst: object = {'a': lambda: _vst}\nK = 2",
+        "def f(): pass\nhard = lambda w: w + K\nnets = [net for net in (lambda: 1, 2)]",
+    )
+    assert found.notes == ("Cells of hw.ipynb are not run, so soft and first will not find _vst: use arguments.",)
+
+
 CLASS = "def g(*a): return g\nclass C:\n    @staticmethod\n    def f(): return 1\n    def m(self): return 1"
 
 

@@ -80,7 +80,7 @@ class Selector:
         self.made: set[str] = set()
         self._scope = _Scope()
         self._absent: dict[str, None] = {}  # modules whose imports were left out, in order
-        self._uses: dict[str, set[str]] = {}  # the outer names that each definition mentions
+        self._uses: dict[str, set[str]] = {}  # the outer names that each definition or lambda mentions
         self._kept_as_defined: dict[str, None] = {}  # what only a run could have replaced, in order
         self._inner: list[ast.stmt] = []  # what stands in a main function or a branch
         self._hoisted: list[str] = []  # the definitions taken from it
@@ -192,18 +192,22 @@ class Selector:
     def _assignment(self, stmt: ast.stmt, value: ast.expr) -> ast.stmt | None:
         match stmt:
             case ast.Assign(targets=targets) if all(map(_is_plain, targets)):
-                self._bind_all(stmt)
+                self._bind_all(stmt, value)
                 return stmt
             case ast.AnnAssign(target=ast.Name() as target):
-                self._bind_all(stmt)
+                self._bind_all(stmt, value)
                 return ast.Assign([target], value, lineno=stmt.lineno)  # what annotates it may not exist here
             case ast.AugAssign(target=ast.Name(id=name)) if name in self._scope.known:
                 return stmt
         return None
 
-    def _bind_all(self, stmt: ast.stmt) -> None:
+    def _bind_all(self, stmt: ast.stmt, value: ast.expr) -> None:
+        lambdas = [node for node in ast.walk(value) if isinstance(node, ast.Lambda)]
+        uses = [used_names(node) - local_names(node) for node in lambdas]
         for name in bound_names(stmt):
             self._scope.bind(name)
+            if uses:
+                self._uses.setdefault(name, set()).update(*uses)
 
     def _import(self, stmt: ast.Import | ast.ImportFrom, guarded: bool = False) -> ast.stmt | None:
         module = imported_module(stmt)

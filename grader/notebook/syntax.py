@@ -165,8 +165,8 @@ def outer_names(source: str) -> set[str]:
     return names
 
 
-def local_names(definition: Definition) -> set[str]:
-    """The names that a definition binds at any depth inside, its own and its parameters among them."""
+def local_names(definition: Definition | ast.Lambda) -> set[str]:
+    """The names that a definition or lambda binds at any depth inside, its own and its parameters among them."""
     names: set[str] = set()
     for node in ast.walk(definition):
         match node:
