@@ -370,6 +370,8 @@ def test_many_broken_cells_are_summarised() -> None:
         "tau = 2 * math.pi if 3 > 2 else -1",
         "root = math.sqrt(2)",
         "half = partial(max, 1)",
+        "larger = np.vectorize(max, otypes=[float])",
+        "eps, most = np.finfo(float).eps, np.iinfo(np.int8).max",
         "square = lambda x, k=2: unknown_until_called(x)",
         "label = f'{1 + 1} bits'",
         "xs = list(range(3))[::-1]",
@@ -402,10 +404,96 @@ def test_simple_constants_are_kept(source: str) -> None:
         "criterion = nn.CrossEntropyLoss()",
         "apply = nn.functional.relu",
         "dtype = torch.float32",
+        "eps = torch.finfo(torch.float32).eps",
+        "scaler = torch.amp.GradScaler('cpu')",
+        "scaler = torch.cuda.amp.GradScaler()",
     ],
 )
 def test_constants_of_torch_are_kept(source: str) -> None:
     assert source in take(f"import torch\nfrom torch import nn\n{source}").code
+
+
+CONFIG = """
+@dataclass(frozen=True)
+class Config:
+    'what to use'
+    device: str = 'cuda' if torch.cuda.is_available() else 'cpu'
+    rates: list = field(default_factory=lambda: [0.1, 0.2])
+    seen: dict = field(default_factory=dict, repr=False)
+    @property
+    def rate(self): return self.rates[0]
+    def train(self): return train(self)
+"""
+PLAIN = """
+class Config(object):
+    device, rate = 'cpu', 0.1
+"""
+WITH_INIT = """
+class Base:
+    def __init__(self, rate=0.1, *more, **others):
+        'keeps the rate'
+        self.rate: float = rate
+        device = torch.device('cpu')
+        self.device = device
+class Config(Base): pass
+"""
+
+
+@pytest.mark.parametrize("source", [CONFIG, PLAIN, WITH_INIT])
+def test_objects_that_only_hold_values_are_kept(source: str) -> None:
+    imports = "import torch\nfrom dataclasses import dataclass, field"
+    found = take(imports, f"def train(config): pass\n{source}\n", "cfg = Config()\nother = Config()\nrate = cfg.rate")
+    names = run(found.code)
+    assert str(names["cfg"].device) == "cpu"
+    assert names["rate"] == 0.1
+    assert "other" in names
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def __init__(self): train()",
+        "def __init__(self): self.x = train()",
+        "def __init__(self):\n        while True: pass",
+        "def __init__(self): self.x['a'] = 1",
+        "def __init__(self, x=1): return x()",
+        "def __post_init__(self): train()",
+        "def __new__(cls): return train()",
+        "def __bool__(self): return train()",
+        "def copy(self): return train()",
+        "x: list = field(default_factory=train)",
+        "x: list = field(default_factory=lambda: train())",
+        "x = train()",
+        "x = property(train)",
+        "__init__ = train",
+        "__init__ = lambda self: train()",
+        "to = train",
+        "@property\n    def x(self): return train()",
+        "@train\n    def __init__(self): pass",
+        "@classmethod\n    def __new__(cls): return train()",
+        "for x in range(10**9): pass",
+    ],
+)
+def test_objects_whose_making_or_use_may_run_are_left_out(body: str) -> None:
+    imports = "import numpy as np\nfrom dataclasses import dataclass, field\ndef train(*a): raise SystemExit"
+    found = take(imports, f"@dataclass\nclass Config:\n    {body}", "cfg = Config()")
+    assert "cfg" not in found.code
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Config(Base): pass",
+        "class Config(metaclass=train): pass",
+        "@train\nclass Config: pass",
+        "class Config: pass\nConfig.__init__ = train",
+        "class Config: pass\nclass Config(Base): pass",
+        "class Config: pass\ndef Config(): train()",
+    ],
+)
+def test_objects_of_other_classes_are_left_out(source: str) -> None:
+    found = take("import torch\ndef train(*a): pass\nclass Base(torch.nn.Module): pass", source, "cfg = Config()")
+    assert "cfg" not in found.code
 
 
 @pytest.mark.parametrize(
@@ -772,7 +860,12 @@ def test_a_value_does_not_replace_the_function_of_its_name(cell: str) -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["def better(w): return 2\nloss = better", "loss = lambda w: 2", "from math import pow\nloss = partial(pow, 2)"],
+    [
+        "def better(w): return 2\nloss = better",
+        "loss = lambda w: 2",
+        "from math import pow\nloss = partial(pow, 2)",
+        "import numpy as np\nloss = np.vectorize(lambda w: 2)",
+    ],
 )
 def test_another_function_replaces_the_one_of_its_name(cell: str) -> None:
     book = take("from functools import partial\ndef loss(w): return 1", cell)

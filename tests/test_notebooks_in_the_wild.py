@@ -181,6 +181,25 @@ CASES = {
         lacks=ONLY_LAB[LAB2],
         rewritten=of("evaluate", "prune_by_percentage"),
     ),
+    "globals made by calls that only hold values or functions": Case(
+        {
+            "hw4.ipynb": book(
+                IMPORTS,
+                "from dataclasses import dataclass\nimport torch\nimport numpy as np",
+                "@dataclass\nclass Config:\n    device: str = 'cuda' if torch.cuda.is_available() else 'cpu'",
+                "cfg = Config()\neps = np.finfo(float).eps * 0",
+                *cells_of(without("soft_threshold", CODE[LAB1])),
+                "def _st(w, t):\n    return np.sign(w) * max(abs(w) - t, eps)",
+                "soft_threshold = np.vectorize(_st, otypes=[float])",
+                without("evaluate", CODE[LAB2]),
+                EVALUATE_WITH_GLOBALS.replace("device", "cfg.device"),
+                COUNT_RIGHT,
+            )
+        },
+        ("1e", "2a"),
+        rewritten=of("soft_threshold", "evaluate"),
+        lacks=ONLY_LAB[LAB1] & ONLY_LAB[LAB2],
+    ),
     "a function that reads what an expensive cell makes": Case(
         {
             "hw4.ipynb": book(

@@ -1,8 +1,9 @@
 """What a notebook or script gives to a submission, found in its syntax trees: nothing in it is ever run.
 
 ``cells`` and ``scripts`` read the code cells, ``selecting`` chooses the statements to keep, ``extracting`` joins the
-two; ``filling`` puts what was found into the files that lack it. ``expressions`` says which values may be
-computed, ``importing`` which files can be imported as they are. ``syntax`` and ``text`` hold what the others share.
+two; ``filling`` puts what was found into the files that lack it. ``expressions`` and ``classes`` say which values
+may be computed, ``importing`` which files can be imported as they are. ``syntax`` and ``text`` hold what the others
+share.
 """
 
 from __future__ import annotations

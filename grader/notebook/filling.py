@@ -149,10 +149,11 @@ def _assigned(tree: ast.Module) -> set[str]:
     """The names whose last binding at the top level is an assignment: of a lambda, say, or of another function."""
     names: set[str] = set()
     for stmt in tree.body:
-        if isinstance(stmt, ast.Assign):
-            names |= bound_names(stmt)
-        elif isinstance(stmt, Definition):
-            names.discard(stmt.name)
+        match stmt:
+            case ast.Assign() | ast.Try(body=[ast.Assign()]):  # one that may fail is attempted
+                names |= bound_names(stmt)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.discard(name)
     return names
 
 

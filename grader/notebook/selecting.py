@@ -10,7 +10,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from keyword import iskeyword
 
-from grader.notebook.expressions import is_simple
+from grader.notebook.classes import holds_values
+from grader.notebook.expressions import OWN_CLASS, is_simple
 from grader.notebook.syntax import (
     BOUND_TO_NOTEBOOKS,
     BROKEN_CODE,
@@ -38,8 +39,8 @@ _IMPORT_FAILURES = frozenset({"BaseException", "Exception", "ImportError", "Modu
 class _Scope:
     """The names that the statements so far bind.
 
-    ``known`` holds each with its full name if it is imported ("numpy.array") or else ''; ``lost`` those that
-    only a run could bind; ``undo`` what ``known`` said before each binding in this cell.
+    ``known`` is that of ``is_simple``; ``lost`` holds those that only a run could bind; ``undo`` what ``known`` said
+    before each binding in this cell.
     """
 
     known: dict[str, str] = field(default_factory=dict)
@@ -155,12 +156,14 @@ class Selector:
                     yield name
 
     def _kept(self, stmt: ast.stmt) -> ast.stmt | None:
+        if (owner := changed_class(stmt)) in self.definitions:  # it may hold more than values from now on
+            self._scope.bind(owner)
         match stmt:
             case ast.Import() | ast.ImportFrom():
                 return self._import(stmt)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 return self._definition(stmt)
-            case ast.Assign(value=value) if changed_class(stmt) in self.definitions:
+            case ast.Assign(value=value) if owner in self.definitions:
                 return stmt if self._is_method(value) else None
             case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.AugAssign(value=value):
                 return self._assignment(stmt, value) if self._is_simple(value) else self._device(stmt)
@@ -245,7 +248,8 @@ class Selector:
             return None
         if changed_class(stmt) not in self.definitions:  # else it is a method, and others may have its name
             self.definitions[stmt.name] = self.definitions.get(stmt.name, 0) + 1
-        self._scope.bind(stmt.name)
+        own = isinstance(stmt, ast.ClassDef) and holds_values(stmt, self._scope.known)
+        self._scope.bind(stmt.name, OWN_CLASS if own else "")
         return self._with_defaults(stmt)
 
     def _with_defaults(self, stmt: Definition) -> ast.stmt:

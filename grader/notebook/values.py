@@ -15,7 +15,7 @@ Statement = tuple[str, ast.stmt]
 
 _PLAIN = ast.Assign | ast.Constant | ast.Dict | ast.List | ast.Name | ast.Set | ast.Tuple | ast.expr_context
 _CALLABLE = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
-_MAKERS = frozenset({"namedtuple", "partial", "staticmethod"})
+_MAKERS = frozenset({"namedtuple", "partial", "staticmethod", "vectorize"})
 """What makes something that can be called."""
 
 
