@@ -282,6 +282,24 @@ def test_folders_in_a_writefile_path_do_not_matter(path: str) -> None:
     assert list(take(f"%%writefile {quoted}\nx = 1").files) == ["lab2_pruning.py"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        r".\lab2_pruning.py",
+        r"src\lab2_pruning.py",
+        r"C:\Users\me\lab2_pruning.py",
+        r"C:\\Users\\me\\lab2_pruning.py",
+        r"\\server\lab2_pruning.py",
+        r"'C:\My Files\lab2_pruning.py'",
+        r"/content/drive/My\ Drive/lab2_pruning.py",
+        r"Bob\'s/lab2_pruning.py",
+    ],
+)
+@pytest.mark.parametrize("option", ["", "-a "])
+def test_backslashes_in_a_writefile_path_are_kept_as_they_were_meant(path: str, option: str) -> None:
+    assert take(f"%%writefile {option}{path}\nx = 1").files == {"lab2_pruning.py": "x = 1\n"}
+
+
 @pytest.mark.parametrize("magic", ["%%writefile", "%%writefile -a", "%%writefile 'open quote"])
 def test_a_writefile_without_a_usable_name_is_harmless(magic: str) -> None:
     found = take(f"{magic}\nx = 1", "def f(): pass")

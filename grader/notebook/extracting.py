@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ _FOREIGN_MAGICS = (
     "shell sql svg SVG system sx"
 )
 """Cell magics whose body is no part of a solution: nobody misses it."""
+_SEPARATOR = re.compile(r"""\\(?=[^\s"'])""")
+"""A backslash between the folders of Windows; before a blank or a quotation mark it is part of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +110,14 @@ class _Reader:
         return ""
 
     def _write(self, magic: str, body: str) -> None:
+        magic = _SEPARATOR.sub("/", magic)
         try:
             words = shlex.split(magic)[1:]
         except ValueError:
             words = magic.split()[1:]
         paths = [word for word in words if not word.startswith("-")]
         if paths:
-            target = paths[0].replace("\\", "/").rsplit("/", 1)[-1]
+            target = paths[0].rsplit("/", 1)[-1]
             appends = "-a" in words or "--append" in words
             self._files[target] = (self._files.get(target, "") if appends else "") + body.rstrip("\n") + "\n"
             self._before[target] = dict(self._selector.definitions)
