@@ -1,4 +1,4 @@
-"""Functions that a notebook defines anew for another purpose: which are left out, and which are kept."""
+"""What a notebook defines anew for another purpose: what is left out, and what is kept."""
 
 from __future__ import annotations
 
@@ -89,3 +89,75 @@ def test_nothing_takes_the_place_of_the_only_one_that_was_written() -> None:
     for stub in ("", "def loss(X, y, w):\n    raise NotImplementedError\n", "def loss(X, y, w):\n    '''Loss.'''\n"):
         text, names = kept(stub, later)
         assert "later" in text and not names
+
+
+IMPORTS = "import numpy as np, torch.nn.functional as F\nfrom functools import partial\nfrom helpers import own\n"
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "loss = lambda out, labels: 'later'",
+        "loss = lambda: 'later'",
+        "loss = lambda X, y, w, eps: 'later'",
+        "loss = F.later",
+        "loss = np.later.later",
+        "from numpy import later as loss",
+        "class loss:\n    later = 1",
+        "def later(out): ...\nloss = later",
+        "class later: ...\nloss = later",
+        "loss = partial(loss, w='later')",
+        "loss = partial(loss, 'later')",
+        "def later(out, labels): ...\nloss = partial(later, eps=1)",
+        "loss = F.later\nloss = lambda out: 'later'",
+    ],
+)
+def test_what_is_no_function_for_the_assignment_is_left_out(later: str) -> None:
+    """However it is given the name."""
+    text, names = kept(IMPORTS, RIGHT, later)
+    assert names == {"loss"}
+    assert "loss" not in text.split("'right'")[1]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "loss = lambda a, b, c: 'later'",
+        "loss = lambda *later: 0",
+        "def later(X, y, w): ...\nloss = later",
+        "def later(X, y, w, eps): ...\nloss = partial(later, eps=1)",
+        "def later(eps, X, y, w): ...\nloss = partial(later, 1)",
+        "def later(*args): ...\nloss = partial(later, 1)",
+        "loss = partial(loss, *later)",
+        "loss = np.vectorize(own.later)",
+        "loss = later",
+        "loss = own.later",
+        "class later: ...\nloss = later.loss",
+        "from helpers import later as loss",
+        "from .numpy import later as loss",
+        "@own\nclass loss:\n    later = 1",
+        "if own:\n    loss = F.later",
+        "loss, later = F.one, F.other",
+        "train = partial(train, epochs='later')",
+        "Net = F.later",
+        "loss = F.later\nused = loss",
+        "loss = F.later\ndef train(net, epochs=1):\n    return loss(net, net)",
+    ],
+)
+def test_what_may_be_the_answer_is_kept(later: str) -> None:
+    text, names = kept(IMPORTS, RIGHT, "def train(net, epochs=1):\n    return 1\n", later)
+    assert "later" in text.split("'right'")[1] and not names
+
+
+def test_another_library_takes_the_place_of_nothing_that_was_written() -> None:
+    for before in ("", "def loss(X, y, w): ...\n", "def loss(X):\n    return 1\n", "loss = own\n"):
+        text, names = kept(IMPORTS, before, "loss = F.later")
+        assert "later" in text and not names
+
+
+def test_what_a_statement_binds_besides_is_kept() -> None:
+    text, names = kept(
+        RIGHT, "import numpy as loss, math\nfrom numpy import later as loss, exp\nmse = loss = math.sin\n"
+    )
+    assert names == {"loss"}
+    assert text.split("'right'\n")[1] == "import math\nfrom numpy import exp\nmse = math.sin"

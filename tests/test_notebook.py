@@ -637,6 +637,17 @@ def test_names_defined_again_keep_their_order_with_one_note() -> None:
     assert found.notes == ("Defined more than once in hw.ipynb, the last one counts: f and g.",)
 
 
+@pytest.mark.parametrize(
+    "cell", ["f = lambda: 2", "f = g", "f = math.sin", "from math import sin as f", "if True:\n    f = partial(g, 1)"]
+)
+def test_an_assignment_that_takes_the_place_of_a_definition_is_noted_as_another_one(cell: str) -> None:
+    before = "import math\nfrom functools import partial\nf = g = len\ndef f(): return 1\ndef g(): return 1"
+    told = "Defined more than once in hw.ipynb, the last one counts: f."
+    assert take(before, cell).notes == (told,)
+    assert take(before, "f = 3", f"{cell}\nreturn").notes[1:] == ()
+    assert take(before + "\nfrom lab1 import f\nx = f").notes == ()
+
+
 def test_decorators_and_statements_on_one_line_survive() -> None:
     found = take(
         "import functools; k = 3; print(k)\n@functools.cache\n@functools.wraps(\n  print)\ndef f(): return k\n"

@@ -383,6 +383,26 @@ CASES = {
         ONE_OF_EACH,
         ("the arguments of the assignment was taken for gradient and loss: a later one in hw4.ipynb",),
     ),
+    "other things that are given the names of functions later": Case(
+        {
+            "hw4.ipynb": book(
+                COLAB,
+                "import torch.nn.functional as F\nfrom functools import partial",
+                CODE[LAB1],
+                CODE[LAB2],
+                "loss = F.cross_entropy\nfrom numpy import gradient, exp",
+                "evaluate = partial(evaluate, loader=None)",
+                "class soft_threshold(nn.Module):\n    pass",
+                CODE[LAYERS],
+                CODE[LAB3],
+            )
+        },
+        ONE_OF_EACH,
+        (
+            "taken for gradient, loss and soft_threshold: a later one in hw4.ipynb is for another purpose.",
+            "taken for evaluate: a later one in hw4.ipynb is for another purpose.",
+        ),
+    ),
     "a helper for another purpose, defined later than the file that holds the function of its name": Case(
         {
             "hw4.ipynb": book(

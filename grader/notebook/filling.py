@@ -105,7 +105,7 @@ def _told(
         yield f"Values that {source} calls {listed(kept)} were left out: the functions of these names count."
     if kept := sorted(misfits & taken.keys()):
         what = f"the last function that takes the arguments of the assignment was taken for {listed(kept)}"
-        yield f"In {name}, {what}: a later one in {source} does not."
+        yield f"In {name}, {what}: a later one in {source} is for another purpose."
 
 
 def _wanted(

@@ -12,6 +12,7 @@ from keyword import iskeyword
 
 from grader.notebook.classes import holds_values
 from grader.notebook.expressions import OWN_CLASS, is_simple
+from grader.notebook.meanings import is_library
 from grader.notebook.syntax import (
     BOUND_TO_NOTEBOOKS,
     BROKEN_CODE,
@@ -28,6 +29,7 @@ from grader.notebook.syntax import (
     used_names,
 )
 from grader.notebook.text import listed
+from grader.notebook.values import is_callable, within
 
 __all__ = ["Selector"]
 
@@ -80,6 +82,7 @@ class Selector:
         self.future = ""
         self.made: set[str] = set()
         self._scope = _Scope()
+        self._rebound: set[str] = set()  # definitions of which an assignment or import took the place
         self._absent: dict[str, None] = {}  # modules whose imports were left out, in order
         self._uses: dict[str, set[str]] = {}  # the outer names that each definition or lambda mentions
         self._kept_as_defined: dict[str, None] = {}  # what only a run could have replaced, in order
@@ -89,14 +92,14 @@ class Selector:
     def take_cell(self, source: str) -> str:
         """The part of a cell to keep, as source; takes nothing where it raises one of BROKEN_CODE."""
         self._scope.undo.clear()
-        counts = dict(self.definitions)
+        counts, rebound = dict(self.definitions), set(self._rebound)
         try:
-            kept = [(text, stmt, self._take(stmt)) for text, stmt in _unwrapped(source)]
+            kept = [(text, stmt, self._take_anew(stmt)) for text, stmt in _unwrapped(source)]
             chunk = "\n".join(text if new is old else ast.unparse(new) for text, old, new in kept if new)
             check_compiles(chunk)
         except BROKEN_CODE:
             self._scope.roll_back()
-            self.definitions = counts
+            self.definitions, self._rebound = counts, rebound
             raise
         self._inner += [inner for _, stmt, new in kept if new or isinstance(stmt, ast.If) for inner in _hidden(stmt)]
         return chunk
@@ -113,7 +116,7 @@ class Selector:
 
     def notes(self, name: str) -> Iterator[str]:
         """What a student should know about the choice; ``name`` is the notebook's."""
-        again = [n for n, count in self.definitions.items() if count > 1]
+        again = [n for n, count in self.definitions.items() if count > 1 or n in self._rebound]
         if again:
             yield f"Defined more than once in {name}, the last one counts: {listed(again)}."
         if self._hoisted:
@@ -128,6 +131,23 @@ class Selector:
         if users:
             values = listed(sorted(set().union(*users.values())))
             yield f"{_what_runs(name)} not run, so {listed(users)} will not find {values}: use arguments."
+
+    def _take_anew(self, stmt: ast.stmt) -> ast.stmt | None:
+        """The statement as it is kept; remembers definitions that it replaces by something that can be called."""
+        kept = self._take(stmt)
+        for one in within(kept) if kept and not isinstance(kept, Definition) else ():
+            self._rebound.update(name for name in self._replaced_names(one) if name in self.definitions)
+        return kept
+
+    def _replaced_names(self, stmt: ast.stmt) -> set[str]:
+        match stmt:
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                return {alias_name(alias) for alias in aliases if is_library(stmt, alias)}
+            case ast.Assign(value=value):
+                named = used_names(value)
+                callables = {name for name in named if self._scope.known.get(name) or name in self.definitions}
+                return bound_names(stmt) if is_callable(value, callables) else set()
+        return set()
 
     def _take(self, stmt: ast.stmt) -> ast.stmt | None:
         """The statement as it is kept, or None; the same object where nothing had to be changed."""

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from grader.notebook.syntax import bound_names
 
-__all__ = ["Statement", "may_fail", "within", "without_values"]
+__all__ = ["Statement", "is_callable", "may_fail", "within", "without_values"]
 
 Statement = tuple[str, ast.stmt]
 """With its own lines."""
@@ -37,7 +37,7 @@ def without_values(stmts: Iterable[Statement], functions: AbstractSet[str]) -> t
     for text, stmt in stmts:
         callables.update(*(bound_names(one) for one in within(stmt) if isinstance(one, _CALLABLE)))
         if isinstance(stmt, ast.If | ast.Try):
-            inner = [pair for one in within(stmt) for pair in _pairs(one) if not _is_callable(pair[1], callables)]
+            inner = [pair for one in within(stmt) for pair in _pairs(one) if not is_callable(pair[1], callables)]
             values = set().union(*(bound_names(target) & functions for target, _ in inner))
             valued |= values
             kept += [] if values else [(text, stmt)]
@@ -46,7 +46,7 @@ def without_values(stmts: Iterable[Statement], functions: AbstractSet[str]) -> t
         pairs = list(_pairs(stmt))
         for target, value in pairs:
             names = bound_names(target)
-            if _is_callable(value, callables):
+            if is_callable(value, callables):
                 callables |= names
             elif names & functions:
                 valued |= names & functions
@@ -82,16 +82,17 @@ def _pairs(stmt: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
             yield target, stmt.value
 
 
-def _is_callable(value: ast.expr, callables: AbstractSet[str]) -> bool:
+def is_callable(value: ast.expr, callables: AbstractSet[str]) -> bool:
+    """Whether a value is, as far as can be seen, one that can be called, as those of the names ``callables`` can."""
     match value:
         case ast.Lambda():
             return True
         case ast.Name(id=name):
             return name in callables
         case ast.Attribute(value=owner):
-            return _is_callable(owner, callables)
+            return is_callable(owner, callables)
         case ast.IfExp(body=one, orelse=other):
-            return _is_callable(one, callables) or _is_callable(other, callables)
+            return is_callable(one, callables) or is_callable(other, callables)
         case ast.Call(func=ast.Name(id=maker) | ast.Attribute(attr=maker)):
             return maker in _MAKERS
     return False
