@@ -9,6 +9,7 @@ from grader.entries import Entry, note
 from grader.errors import UnusableSubmission
 from grader.notebook import (
     Extraction,
+    absolute,
     extract,
     fill,
     guarded,
@@ -133,7 +134,7 @@ class Search:
     def _make_importable(self) -> None:
         """Put files that cannot be imported as they are aside, and what they define in their places."""
         for name in [lab for lab in self._labs if lab in self._files]:
-            content = self._files[name]
+            content = self._files[name] = absolute(self._files[name])
             reason = obstacle(content, self._trainings())
             extraction = self._own_definitions(name, content) if reason else None
             if extraction:
@@ -237,6 +238,8 @@ class Search:
                 content = self._written.pop(name)[0].encode()
             else:
                 return None
+            if not _package(name):
+                content = absolute(content)
             if reason := obstacle(content, self._trainings()):
                 content = extract(content, name).code.encode()
                 self._notes.append(f"Of {name}, only definitions were taken, since {reason}.")

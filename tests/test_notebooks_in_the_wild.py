@@ -16,7 +16,7 @@ import pytest
 from grader import locations
 from grader.errors import UnusableSubmission
 from grader.grade import Grader
-from grader.notebook import unfinished
+from grader.notebook import absolute, unfinished
 from grader.submission import EDITABLE, load_submission
 from tests.conftest import ROOT, checks_of
 
@@ -519,6 +519,20 @@ CASES = {
         ),
         rewritten=of("prunable_layers", "loss", "gradient"),
     ),
+    "files that import each other as if they were a package": Case(
+        {
+            LAB2: "from .helpers import *\nfrom . import helpers as h\nevaluate = h.test\n"
+            + without("evaluate", CODE[LAB2]),
+            "helpers.py": "from .more.helpers_of_helpers import x\nfrom .more_helpers import *\n",
+            "more_helpers.py": "from __future__ import annotations\nimport torch\n"
+            + function("evaluate").replace("def evaluate(", "def test("),
+            "hw4.ipynb": book("%%writefile FP_layers.py\nfrom .more_helpers import test\n" + CODE[LAYERS]),
+        },
+        ("2a", "2b", "3a"),
+        ("Taken since graded files import them: more_helpers.py and helpers.py.", "fails: more."),
+        lacks=GRADED[LAB1] | GRADED[LAB3],
+        rewritten=of("evaluate"),
+    ),
     "names in another case": Case(
         {
             "hw4.ipynb": book(
@@ -612,6 +626,28 @@ def test_code_in_other_markdown_is_no_submission(tmp_path: Path, text: str) -> N
     (tmp_path / "README.md").write_text(text)
     with pytest.raises(UnusableSubmission, match="nothing that can be graded, only README"):
         load_submission(tmp_path, locations.pristine())
+
+
+@pytest.mark.parametrize(
+    ("relative", "made"),
+    [
+        ("from .a import b", "from a import b"),
+        ("from . a . b import c  # d", "from a . b import c  # d"),
+        ("from ...a import (\n    b,\n)\nx = 1", "from a import (\n    b,\n)\nx = 1"),
+        ("from . import a, b as c; x = 1\r\ny = 2", "import a, b as c; x = 1\r\ny = 2"),
+        ("from . import (  # first\n    a,\n    b,\n)  # last\nx = 1", "import a, b\n\n\n  # last\nx = 1"),
+        ("\ufefffrom .a import *\nfrom .b import *", "\ufefffrom a import *\nfrom b import *"),
+        ("\ufefffrom . import a # é", "\ufeffimport a # é"),
+        ("x = 'é'; from .a import b; from . import c; y = 'é'", "x = 'é'; from a import b; import c; y = 'é'"),
+        ("def f():\n    from .a import b\n    return b", "def f():\n    from a import b\n    return b"),
+        ("from \\\n  .a import b", "from \\\n  .a import b"),
+        ("from . import *", "from . import *"),
+        ("x = 'from .a import b'", "x = 'from .a import b'"),
+        ("from .a import (", "from .a import ("),
+    ],
+)
+def test_relative_imports_become_absolute_in_their_lines(relative: str, made: str) -> None:
+    assert absolute(relative.encode()).decode() == made
 
 
 def test_a_right_import_is_left_as_it_is(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from grader.notebook import extracting, filling, importing, scripts, text
 
 __all__ = [
     "Extraction",
+    "absolute",
     "extract",
     "fill",
     "guarded",
@@ -29,6 +30,7 @@ __all__ = [
 Extraction = extracting.Extraction
 extract = extracting.extract
 fill = filling.fill
+absolute = importing.absolute
 guarded = importing.guarded
 imported_modules = importing.imported_modules
 in_utf8 = scripts.in_utf8

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from grader.notebook.extracting import Extraction
-from grader.notebook.importing import is_present
+from grader.notebook.importing import absolute, is_present
 from grader.notebook.misfits import has_no_body, without_misfits
 from grader.notebook.syntax import (
     BROKEN_CODE,
@@ -62,7 +62,7 @@ def fill(
     untouched = own is None or same_text(own, template)
     newer: AbstractSet[str] = frozenset()
     if untouched and name in extraction.files:
-        own, untouched = extraction.files[name].encode(), False
+        own, untouched = absolute(extraction.files[name].encode()), False
         newer = extraction.redefined.get(name, newer)
         notes.append(f"{name} was taken from a %%writefile cell of {extraction.name}.")
     base = template if own is None else own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import codecs
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
@@ -21,7 +22,7 @@ from grader.notebook.syntax import (
     tree_of,
 )
 
-__all__ = ["guarded", "imported_modules", "is_present", "obstacle", "readable", "with_packages"]
+__all__ = ["absolute", "guarded", "imported_modules", "is_present", "obstacle", "readable", "with_packages"]
 
 _PRESENT = frozenset(
     {
@@ -47,6 +48,7 @@ _STAND_INS = frozenset({"IPython", "tqdm"})
 """Modules that every worker has, installed or not."""
 _LONGEST, _DEEPEST = 255, 8
 """Characters and parts of a module's name: there is no file for a longer one."""
+_RELATIVE = re.compile(rb"from\s*(?:\.\s*)+")
 _GUARD = b'with __import__("contextlib").suppress(ImportError): '
 
 
@@ -61,6 +63,35 @@ def readable(content: bytes) -> bytes:
     if parses(content) or not parses(text):
         return content
     return text.encode()
+
+
+def absolute(content: bytes) -> bytes:
+    """The file, one of no package, with its relative imports made absolute: what it imports lies beside it.
+
+    Every line keeps its number.
+    """
+    try:
+        nodes = list(ast.walk(tree_of(content)))
+    except BROKEN_CODE:
+        return content
+    relative = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level]
+    lines = content.split(b"\n")
+    for stmt in sorted(relative, key=lambda stmt: (stmt.lineno, stmt.col_offset), reverse=True):
+        _make_absolute(lines, stmt)
+    made = b"\n".join(lines)
+    return made if parses(made) else content
+
+
+def _make_absolute(lines: list[bytes], stmt: ast.ImportFrom) -> None:
+    first, last = stmt.lineno - 1, (stmt.end_lineno or stmt.lineno) - 1
+    mark = len(codecs.BOM_UTF8) * lines[first].startswith(codecs.BOM_UTF8)
+    before, text = lines[first][: stmt.col_offset + mark], lines[first][stmt.col_offset + mark :]
+    if stmt.module:
+        lines[first] = before + _RELATIVE.sub(b"from ", text, count=1)
+        return
+    rest = lines[last][(stmt.end_col_offset or 0) + mark * (first == last) :]
+    lines[first : last + 1] = [before + ast.unparse(ast.Import(stmt.names)).encode(), *[b""] * (last - first)]
+    lines[last] += rest
 
 
 def obstacle(content: bytes, trainings: AbstractSet[str]) -> str:
