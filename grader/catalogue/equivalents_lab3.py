@@ -430,13 +430,17 @@ def conv_by_conv_forward(self, x):
 
 @equivalent("FP_layers.FP_Conv.forward")
 def conv_by_unfold(self, x):
-    """A convolution is a matrix product with the unfolded input."""
+    """A convolution is a matrix product with the unfolded input, for each group of channels."""
     conv = self.conv
     weight = STE.apply(conv.weight, self.Nbits, self.symmetric)
-    columns = F.unfold(x, conv.kernel_size, conv.dilation, conv.padding, conv.stride)
-    y = weight.flatten(1) @ columns
-    height = (x.shape[2] + 2 * conv.padding[0] - conv.kernel_size[0]) // conv.stride[0] + 1
-    return y.reshape(x.shape[0], conv.out_channels, height, -1)
+    span = conv.dilation[0] * (conv.kernel_size[0] - 1) + 1
+    height = (x.shape[2] + 2 * conv.padding[0] - span) // conv.stride[0] + 1
+    parts = []
+    for channels, kernels in zip(x.chunk(conv.groups, dim=1), weight.chunk(conv.groups)):
+        columns = F.unfold(channels, conv.kernel_size, conv.dilation, conv.padding, conv.stride)
+        parts.append(kernels.flatten(1) @ columns)
+    y = torch.cat(parts, dim=1).reshape(x.shape[0], conv.out_channels, height, -1)
+    return y if conv.bias is None else y + conv.bias.view(-1, 1, 1)
 
 
 @equivalent("FP_layers.FP_Conv.forward")
@@ -487,7 +491,7 @@ def conv_padded_by_hand(self, x):
     right, down = conv.padding[1], conv.padding[0]
     weight = STE.apply(conv.weight, self.Nbits, self.symmetric)
     x = F.pad(x, (right, right, down, down))
-    return torch.conv2d(x, weight=weight, stride=conv.stride, dilation=conv.dilation, groups=conv.groups)
+    return torch.conv2d(x, weight, conv.bias, stride=conv.stride, dilation=conv.dilation, groups=conv.groups)
 
 
 @equivalent("FP_layers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import symtable
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ __all__ = [  # noqa: RUF022  (sorted as the house sorts)
 
 CODE_LIMIT = 2**20
 """Characters of code that are parsed: a syntax tree takes some 300 times the memory of its text."""
+_DOTTED = re.compile(r"(?<![\w\x80-\U0010ffff])(?:[\w\x80-\U0010ffff]++[\s\\]*+\.[\s\\]*+)++")
+_MOST_DOTS = 200
+"""Dots of one name: Python takes the square of their number, minutes for ``import a.a.a`` and so on."""
 BROKEN_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 """What parsing and compiling raise for code that cannot be used."""
 REMEMBERED = 32
@@ -57,7 +61,8 @@ def _remembered_tree(source: bytes) -> ast.Module:
 
 def parse(source: str | bytes) -> ast.Module:
     """The syntax tree of a module; raises one of BROKEN_CODE."""
-    if len(source) > CODE_LIMIT:
+    text = source if isinstance(source, str) else source.decode("latin-1")
+    if len(source) > CODE_LIMIT or any(found[0].count(".") > _MOST_DOTS for found in _DOTTED.finditer(text)):
         raise ValueError("too long")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "\lambda" in a docstring is no concern of ours

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from grader import locations
 from grader.errors import UnusableSubmission
 from grader.notebook import Extraction, extract, fill
+from grader.notebook.syntax import parse
 from grader.submission import EDITABLE, load_submission
 from tests.conftest import ROOT
 
@@ -370,6 +371,23 @@ def test_finally_blocks_are_not_multiplied(source: str) -> None:
     """A compiler copies such a block to every way out of its ``try``: a page of code becomes gigabytes."""
     as_branches = source.replace("try:", "if f:").replace("finally:", "else:")
     assert seconds(source) < 0.1 + 3 * seconds(as_branches)
+
+
+@pytest.mark.parametrize("dot", [".", " . ", ".\\\n"])
+def test_a_name_without_end_is_no_code(dot: str) -> None:
+    """Python takes the square of its parts: a minute for this one."""
+    name = dot.join(["a"] * 250_000)
+
+    def read() -> None:
+        for source in (f"import {name}", f"from {name} import b".encode()):
+            with pytest.raises(ValueError, match="too long"):
+                parse(source)
+
+    assert processor_time(read) < 2
+
+
+def test_dots_of_many_names_are_counted_once_each() -> None:
+    assert seconds("def f(): 0\n" + f"x = {'.'.join(['a'] * 190)}\n" * 2_000) < 5
 
 
 def test_one_name_again_and_again_takes_no_longer_than_many_names() -> None:
