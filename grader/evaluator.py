@@ -40,7 +40,7 @@ class Evaluator:
 
     Args:
         pristine: the folder of the provided files.
-        limits: deadlines and restarts.
+        limits: the deadline.
         shared: holds ``test.images`` (normalised, or the bytes of CIFAR-10), ``test.labels``, and the float network
             ``net.*``, whose size is that of every network to measure.
         interview: makes the worker.
@@ -56,7 +56,7 @@ class Evaluator:
         isolation: Policy | None = None,
     ) -> None:
         # It measures for every submission of a class, so what one submission may take is no limit for it.
-        endless = limits.model_copy(update={"submission_seconds": math.inf})
+        endless = limits.model_copy(update={"submission_seconds": math.inf, "restarts": math.inf, "timeouts": math.inf})
         policy = replace(isolation or Policy(), cpu_seconds=None)
         self._interview = interview(pristine, endless, isolation=policy)
         self._images = shared.shared["test.images"]

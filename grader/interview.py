@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ class Interview:
 
     Args:
         scratch: the directory of the staged submission.
-        limits: deadlines and restarts.
+        limits: deadlines, restarts and timeouts.
         uses_accelerator: whether the submission mentions a GPU.
         method: start method of the workers; None for the platform's best.
         isolation: what the sandbox should consist of; None for everything that the machine offers.
@@ -47,7 +48,8 @@ class Interview:
         self._uses_accelerator = uses_accelerator
         self._method = method
         self._worker: Worker | None = None
-        self._restarts = 0
+        self._deaths: Counter[str] = Counter()
+        self._timeouts: Counter[str] = Counter()
         self._seconds = 0.0
 
     def __enter__(self) -> Self:
@@ -76,10 +78,16 @@ class Interview:
             self._worker.close()
             self._worker = None
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether every further question is refused untried: too many processes died, or the time is used up."""
-        return self._seconds > self._limits.submission_seconds or self._restarts > self._limits.restarts
+    def refusal(self, probe: str, params: Mapping[str, Any]) -> CheckFailed | None:
+        """Why a question is refused untried: the time is used up, or its function was lost too often; None if not."""
+        function = _function(probe, params)
+        if self._seconds > self._limits.submission_seconds:
+            return CheckTimedOut(f"this submission has used up its {self._limits.submission_seconds:g} seconds")
+        if (timeouts := self._timeouts[function]) >= self._limits.timeouts:
+            return CheckTimedOut(f"it did not finish {timeouts} times before this check, so it was not tried")
+        if (deaths := self._deaths[function]) > self._limits.restarts:
+            return CheckFailed(f"its processes died {deaths} times before this check, so it was not tried")
+        return None
 
     def ask(self, probe: str, params: Mapping[str, Any], arrays: Arrays) -> tuple[Mapping[str, Any], Arrays]:
         """Facts and arrays of one probe.
@@ -89,18 +97,18 @@ class Interview:
             CheckTimedOut: it has none before the deadline.
             InternalError: no process could be started.
         """
-        if self._seconds > self._limits.submission_seconds:
-            raise CheckTimedOut(f"this submission has used up its {self._limits.submission_seconds:g} seconds")
-        if self._restarts > self._limits.restarts:
-            raise CheckFailed(f"its processes died {self._restarts} times before this check, so it was not tried")
+        if refusal := self.refusal(probe, params):
+            raise refusal
+        started, is_first = time.monotonic(), self._sandbox is None
         self.begin()
-        worker = self._ready()
-        started = time.monotonic()
+        if is_first:  # this start is the grader's time; those after a lost worker are the submission's
+            started = time.monotonic()
         try:
-            reply = worker.ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
+            reply = self._ready().ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
         except WorkerLost as lost:
             self._worker = None
-            self._restarts += 1
+            self._deaths[_function(probe, params)] += 1
+            self._timeouts[_function(probe, params)] += lost.kind == "timeout"
             raise _lost(lost) from None
         finally:
             self._seconds += time.monotonic() - started
@@ -115,6 +123,11 @@ class Interview:
                 isolation=self._isolation,
             )
         return self._worker
+
+
+def _function(probe: str, params: Mapping[str, Any]) -> str:
+    """What a question runs: a probe asks one function, or that function, class or module that it is told."""
+    return " ".join([probe, *(str(params[key]) for key in ("name", "class", "module") if key in params)])
 
 
 def _lost(lost: WorkerLost) -> CheckFailed:

@@ -96,8 +96,8 @@ class _Remembering(Interview):
         key = self._key(probe, params, arrays)
         known = self._memory.get(key)
         if known is None:
-            if self.is_spent:  # the refusal says nothing about the code that it would be remembered for
-                return super().ask(probe, params, arrays)
+            if refusal := self.refusal(probe, params):  # it says nothing about the code that it would be remembered for
+                raise refusal
             try:
                 known = super().ask(probe, params, arrays)
             except CheckFailed as failure:

@@ -112,6 +112,12 @@ def test_a_hanging_import_costs_its_deadline_once(assignment, reference: Submiss
     assert report.parts[2].score == report.parts[2].max_score
 
 
+def test_what_crashes_again_and_again_costs_no_other_part(graded: Graded) -> None:
+    report = graded(lab1_sparse_optimization="import os\ndef loss(X, y, w): os._exit(0)")
+    assert {part.id for part in report.parts if part.score < part.max_score} == {"1a", "1b", "1c", "1d", "1e", "1f"}
+    assert "trimmed_threshold_is_exact" not in _lost(report)
+
+
 def test_a_broken_answers_file_is_named(grader: Grader, reference: Submission) -> None:
     files = {**reference.files, "answers.toml": b'["p1.1"]\nverdict = false false\n'}
     report = grader.grade(Submission("bad toml", files, ()), ["p1.1", "1a"])

@@ -94,15 +94,16 @@ def test_what_does_not_fit_is_forgotten(tmp_path: Path, assignment: Assignment, 
 
 
 def test_a_refusal_to_try_is_not_remembered(tmp_path: Path, assignment: Assignment) -> None:
-    """A submission whose processes keep dying does not answer for code that it never ran."""
+    """A function whose processes keep dying does not answer for what was never asked of it."""
     memory = Memory()
-    dying = scratch(tmp_path, "a", lab1_sparse_optimization="\nimport os\ndef loss(X, y, w):\n    os._exit(1)\n")
-    question = {"epochs": [1], "options": {"target": 70.0, "ramp_epochs": 10}}
+    source = "\nimport os\ndef loss(X, y, w):\n    return 7.0 if w[0] == -1 else os._exit(1)\n"
+    dying, last = scratch(tmp_path, "a", lab1_sparse_optimization=source), INPUTS | {"w": -np.ones(2)}
     with memory.interview(dying, assignment.limits) as interview:
         for i in range(assignment.limits.restarts + 1):
             with pytest.raises(CheckFailed, match="exited with status 1"):
                 interview.ask("lab1.function", QUESTION, INPUTS | {"w": np.full(2, float(i))})
         with pytest.raises(CheckFailed, match="was not tried"):
-            interview.ask("lab2.ramp", question, {})
-    with memory.interview(scratch(tmp_path, "b"), assignment.limits) as interview:
+            interview.ask("lab1.function", QUESTION, last)
+        question = {"epochs": [1], "options": {"target": 70.0, "ramp_epochs": 10}}
         assert interview.ask("lab2.ramp", question, {})[1]["percentages"].tolist() == [7.0]
+    assert loss(memory, dying, assignment, last) == 7.0

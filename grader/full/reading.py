@@ -63,17 +63,17 @@ def read_network(interview: Interview, name: str, content: bytes, model: Arrays)
     """
     shapes = {key: list(array.shape) for key, array in model.items()}
     shown = f"`{listed([name])}`"
+    question = ("checkpoints.load", {"shapes": shapes})
+    if interview.refusal(*question):
+        raise CheckFailed(f"{shown} was not opened, since other files broke too many processes or took too long")
     try:
-        file = {"file": np.frombuffer(content, np.uint8)}
-        facts, arrays = interview.ask("checkpoints.load", {"shapes": shapes}, file)
+        facts, arrays = interview.ask(*question, {"file": np.frombuffer(content, np.uint8)})
     except CheckTimedOut:
         raise CheckFailed(f"{shown} took too long to open: {_SAVE}") from None
     except CheckFailed as failure:
         if failure.message.startswith(BROKEN):
             what = failure.message.removeprefix(BROKEN)
             raise CheckFailed(f"{shown} broke the process that opened it{what}: {_SAVE}") from None
-        if interview.is_spent:
-            raise CheckFailed(f"{shown} was not opened, since other files broke too many processes") from None
         raise CheckFailed(f"{shown} {failure.message}") from None
     try:
         told = _Told.model_validate(dict(facts))

@@ -263,6 +263,9 @@ def test_an_answer_that_no_honest_worker_gives_is_refused(
     }
 
     class Liar:
+        def refusal(self, *_: object) -> None:
+            return None
+
         def ask(self, *_: object) -> tuple[Any, Any]:
             told = {**honest, **facts} if facts or arrays else {}
             return told, {**plain(pretrained), **arrays}
@@ -278,6 +281,9 @@ def test_files_that_break_processes_or_never_end_are_told_apart(pretrained: Stat
         def __init__(self, failure: CheckFailed) -> None:
             self.failure = failure
 
+        def refusal(self, *_: object) -> CheckFailed | None:
+            return self.failure if self.is_spent else None
+
         def ask(self, *_: object) -> None:
             raise self.failure
 
@@ -285,6 +291,7 @@ def test_files_that_break_processes_or_never_end_are_told_apart(pretrained: Stat
         (CheckTimedOut("your code did not finish: no answer within 20 seconds"), False, "took too long to open: save"),
         (CheckFailed(f"{BROKEN}: it took 4 GiB"), False, "broke the process that opened it: it took 4 GiB: save"),
         (CheckFailed("its processes died 9 times before this check"), True, "was not opened, since other files"),
+        (CheckTimedOut("this submission has used up its 300 seconds"), True, "was not opened, since other files"),
     ):
         worker = Broken(failure)
         worker.is_spent = spent

@@ -19,8 +19,9 @@ from grader.assignment import Assignment, Limits
 from grader.errors import CheckFailed, CheckTimedOut, InternalError
 from grader.interview import Interview
 from grader.worker.host import start_method
+from grader.worker.sandbox.policy import Status
 
-LIMITS = Limits(probe_seconds=5, submission_seconds=100, restarts=3)
+LIMITS = Limits(probe_seconds=5, submission_seconds=100, restarts=3, timeouts=2)
 METHODS = ["spawn"] if start_method() == "spawn" else ["forkserver", "spawn"]
 LAB1 = "lab1_sparse_optimization"
 
@@ -171,6 +172,43 @@ def test_too_many_deaths_end_the_attempts(staged) -> None:
             _loss(interview)
     with pytest.raises(CheckFailed, match="was not tried"):
         _loss(interview)
+
+
+def test_a_function_that_dies_again_and_again_costs_no_other(staged) -> None:
+    interview = staged("import os\ndef loss(X, y, w): os._exit(1)\ndef gradient(X, y, w): return w")
+    for _ in range(LIMITS.restarts + 2):
+        with pytest.raises(CheckFailed):
+            _loss(interview)
+    _gradient(interview)
+
+
+def test_a_function_that_hangs_again_and_again_takes_two_deadlines(staged) -> None:
+    limits = LIMITS.model_copy(update={"probe_seconds": 0.3})
+    source = "def loss(X, y, w):\n    while True: pass\ndef gradient(X, y, w): return w"
+    interview = staged(source, limits=limits)
+    for _ in range(limits.timeouts):
+        with pytest.raises(CheckTimedOut, match=r"within 0\.3 seconds"):
+            _loss(interview)
+    with pytest.raises(CheckTimedOut, match="was not tried"):
+        _loss(interview)
+    _gradient(interview)
+
+
+def test_replacing_processes_takes_the_time_of_the_submission(staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview = staged("import os\ndef loss(X, y, w): os._exit(1)\ndef gradient(X, y, w): return w",
+                       limits=LIMITS.model_copy(update={"submission_seconds": 1}))  # fmt: skip
+    begin = interview.begin
+
+    def slowly() -> Status:
+        time.sleep(1.2)
+        return begin()
+
+    monkeypatch.setattr(interview, "begin", slowly)
+    with pytest.raises(CheckFailed, match="exited with status 1"):  # the first start is the grader's
+        _loss(interview)
+    _gradient(interview)
+    with pytest.raises(CheckTimedOut, match="used up its 1 seconds"):
+        _gradient(interview)
 
 
 def test_the_environment_is_scrubbed(staged, monkeypatch) -> None:
