@@ -69,6 +69,16 @@ def _other_bits(network: Network, asked: tuple[int, ...]) -> str:
     return f"{network.shown} has {network.bits} bits, but this term asks for {listed(map(str, asked))}"
 
 
+def _together(failures: list[CheckFailed]) -> CheckFailed:
+    """One failure that says what every one of them does."""
+    return CheckFailed(
+        ". ".join(failure.message for failure in failures),
+        expected="; ".join(failure.expected for failure in failures if failure.expected) or None,
+        received="; ".join(failure.received for failure in failures if failure.received) or None,
+        advice=" ".join(dict.fromkeys(failure.advice for failure in failures if failure.advice)) or None,
+    )
+
+
 @dataclass(frozen=True)
 class Measured:
     """An accuracy and the drop from the pre-trained network's, both in percent or percentage points."""
@@ -180,8 +190,8 @@ class Exam:
         """
         if found := self.usable(part):
             return found
-        for failure in self._broken(part):
-            raise failure.again()
+        if broken := self._broken(part):
+            raise _together(broken)
         raise CheckFailed(self._absence(part))
 
     def usable(self, part: str) -> list[Network]:

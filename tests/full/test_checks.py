@@ -378,6 +378,18 @@ def test_an_unreadable_file_costs_both_parts_that_it_may_belong_to_and_no_other(
     assert [row.part for row in asked.exam.measurements(["2c", "3c", "3d"])] == ["2c"]
 
 
+def test_every_refused_file_of_a_part_is_told(session: MakeSession, network: dict[str, np.ndarray]) -> None:
+    page = HandedIn("quantized_sparse_net_4bit.pt", "3d", 4, b"<!DOCTYPE html><html>404</html>")
+    layer = "head_conv.0.conv.weight"
+    diverged = handed("3d", network | {layer: np.full_like(network[layer], np.nan)}, 3, "quantized_sparse_net_3bit.pt")
+    told = failure(session(page, diverged), "sparse_quantized_networks_are_sparse")
+    assert told.message == (
+        f"`{page.path}` is a web page, as a failed download leaves it: get the file again. "
+        f"{layer} in `{diverged.path}` holds NaN or infinite values: the training diverged or divided by zero"
+    )
+    assert "learning rate" in (told.advice or "")
+
+
 @pytest.mark.parametrize(("part", "prefix"), [("3c", ""), ("3d", "sparse_")])
 def test_a_network_that_nobody_asked_for_costs_nothing_beside_a_good_one(
     part: str, prefix: str, session: MakeSession, network: dict[str, np.ndarray]
