@@ -1,4 +1,4 @@
-"""What a function adds to the network that it is given is no layer of the assignment's."""
+"""What a function adds to the network that it is given is no layer of the assignment's; a copy of it is as good."""
 
 from __future__ import annotations
 
@@ -19,3 +19,20 @@ def finetune_after_prune(net, *args, **kwargs):
 def test_layers_that_a_training_adds_cost_nothing(graded: Graded, added: str) -> None:
     report = graded("2c", lab2_pruning=ADDING.format(added=added))
     assert report.score == 6, [c for part in report.parts for c in part.checks if c.points < c.max_points]
+
+
+COPYING = """
+import copy
+_finetune, _accuracy = finetune_quantized, accuracy_by_bits
+def finetune_quantized(make_net, *args, **kwargs):
+    return _finetune(lambda num_bits: copy.deepcopy(make_net(num_bits)), *args, **kwargs)
+def accuracy_by_bits(make_net, *args, **kwargs):
+    return _accuracy(lambda num_bits: copy.deepcopy(make_net(num_bits)), *args, **kwargs)
+"""
+
+
+def test_a_copy_of_what_make_net_made_is_watched_too(graded: Graded) -> None:
+    report = graded("3b", "3c", "3d", lab3_quantization=COPYING)
+    assert [part.score for part in report.parts] == [4, 4, 4], [
+        (c.name, c.message) for part in report.parts for c in part.checks if c.points < c.max_points
+    ]

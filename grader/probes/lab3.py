@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -161,13 +162,24 @@ def _make_stand_in(student: Student, params: Params, num_bits: int) -> nn.Module
     return made
 
 
-def _maker(student: Student, params: Params, made: list[tuple[int, nn.Module]]) -> Callable[[int], nn.Module]:
-    """``make_net`` for the student's functions; notes what it makes."""
+class _Made(NamedTuple):
+    """A network that ``make_net`` made, or a copy of one that computed something."""
+
+    num_bits: int
+    net: nn.Module
+    recorder: Recorder
+
+
+def _maker(student: Student, params: Params, made: list[_Made]) -> Callable[[int], nn.Module]:
+    """``make_net`` for the student's functions; notes what it makes, and what is copied from that and used."""
+
+    def note(num_bits: int, net: nn.Module) -> None:
+        made.append(_Made(num_bits, net, Recorder(net, partial(note, num_bits))))
 
     def make_net(num_bits: int) -> nn.Module:
         make = _make_stand_in if params["stand_in"] else build
         net = make(student, params, int(num_bits))
-        made.append((int(num_bits), net))
+        note(int(num_bits), net)
         return net
 
     return make_net
@@ -176,7 +188,7 @@ def _maker(student: Student, params: Params, made: list[tuple[int, nn.Module]]) 
 def accuracy_by_bits(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``accuracy_by_bits`` with an evaluation that tells a network's mean confidence, which needs no labels."""
     images = torch.from_numpy(arrays["images"])
-    made: list[tuple[int, nn.Module]] = []
+    made: list[_Made] = []
     checkpoint = state_dict(arrays)
 
     def confidence(net: nn.Module) -> float:
@@ -190,39 +202,31 @@ def accuracy_by_bits(student: Student, params: Params, arrays: Mapping[str, Arra
     require_kind(found, Mapping, "the result of `accuracy_by_bits`")
     pairs = [(int(b), number(v, f"the accuracy at {b} bits")) for b, v in found.items()]
     outputs = {f"after.{name}": tensor.numpy() for name, tensor in checkpoint.items()}
-    for num_bits, net in made if params["effective"] else ():
+    for num_bits, net, _ in made if params["effective"] else ():
         for name, weight in _effective_weights(student, net, images[:2]).items():
             outputs[f"{num_bits}.{name}.weight"] = weight
     return {"bits": [b for b, _ in pairs], "values": [v for _, v in pairs]}, outputs
 
 
-def _training_of(
-    net: nn.Module, made: list[tuple[int, nn.Module]], recorders: list[Recorder]
-) -> tuple[dict[str, Any], Outputs, int]:
+def _training_of(net: nn.Module, made: list[_Made]) -> tuple[dict[str, Any], Outputs, int]:
     """What was recorded of ``net``; if it is a copy, of the network that was trained most; and its number of bits."""
     if not made:
         raise ProbeFailed("type", "`finetune_quantized` returned a network that `make_net` did not build")
-    finished = [recorder.finish() for recorder in recorders]
-    chosen = max(range(len(made)), key=lambda i: (sum(finished[i][0]["training"]), made[i][1] is net))
-    return *finished[chosen], made[chosen][0]
+    finished = [item.recorder.finish() for item in made]
+    chosen = max(range(len(made)), key=lambda i: (sum(finished[i][0]["training"]), made[i].net is net))
+    return *finished[chosen], made[chosen].num_bits
 
 
 def finetune_quantized(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``finetune_quantized``; the float weights at each step and at the end, and those that it computes with."""
     batches = Batches(arrays["images"], arrays["labels"], params["batch_size"], params["batches"])
-    made: list[tuple[int, nn.Module]] = []
-    recorders: list[Recorder] = []
+    made: list[_Made] = []
     checkpoint = state_dict(arrays)
-
-    def make_net(num_bits: int) -> nn.Module:
-        net = _maker(student, params, made)(num_bits)
-        recorders.append(Recorder(net))
-        return net
-
     function = student.attribute("lab3_quantization", "finetune_quantized")
+    make_net = _maker(student, params, made)
     net = student.call(function, make_net, checkpoint, params["bit"], batches, **params["options"])
     require_kind(net, nn.Module, "the result of `finetune_quantized`")
-    facts, seen, num_bits = student.call(_training_of, net, made, recorders)
+    facts, seen, num_bits = student.call(_training_of, net, made)
     facts["bits"] = [num_bits]
     facts["layers"] = list(prunable(net))
     used = _effective_weights(student, net, torch.from_numpy(arrays["images"][:2]))

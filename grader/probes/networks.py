@@ -84,10 +84,16 @@ class Batches:
 
 
 class Recorder:
-    """Watches a network: at every forward pass, the prunable weights, the mode and the number of images."""
+    """Watches a network: at every forward pass, the prunable weights, the mode and the number of images.
 
-    def __init__(self, net: nn.Module) -> None:
+    Args:
+        net: the network.
+        on_copy: watches a copy of it from its first forward pass on; None to note no more of copies than the mode.
+    """
+
+    def __init__(self, net: nn.Module, on_copy: Callable[[nn.Module], None] | None = None) -> None:
         self._net = net
+        self._on_copy = on_copy
         self._weights: list[dict[str, Tensor]] = []
         self._training: list[bool] = []
         self._images: list[int] = []
@@ -97,13 +103,17 @@ class Recorder:
         net.forward = MethodType(self._watching(), net)  # a hook would miss `net.forward(images)`
 
     def _watching(self) -> Any:
-        """The network's own forward pass, noted; of a copy of the network only the mode is noted."""
+        """The network's own forward pass, noted; a copy of the network has it too, and is told apart."""
 
         plain: Callable[..., Any] = type(self._net).forward
 
         def forward(net: nn.Module, images: Tensor, *rest: Any, **options: Any) -> Any:
             if net is self._net:
                 self._before_forward(images)
+            elif self._on_copy is not None:
+                vars(net).pop("forward", None)
+                self._on_copy(net)
+                return net.forward(images, *rest, **options)
             else:
                 self._copies_training.append(net.training)
             result = plain(net, images, *rest, **options)
