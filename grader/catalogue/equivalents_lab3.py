@@ -436,7 +436,7 @@ def conv_by_unfold(self, x):
     span = conv.dilation[0] * (conv.kernel_size[0] - 1) + 1
     height = (x.shape[2] + 2 * conv.padding[0] - span) // conv.stride[0] + 1
     parts = []
-    for channels, kernels in zip(x.chunk(conv.groups, dim=1), weight.chunk(conv.groups)):
+    for channels, kernels in zip(x.chunk(conv.groups, dim=1), weight.chunk(conv.groups), strict=True):
         columns = F.unfold(channels, conv.kernel_size, conv.dilation, conv.padding, conv.stride)
         parts.append(kernels.flatten(1) @ columns)
     y = torch.cat(parts, dim=1).reshape(x.shape[0], conv.out_channels, height, -1)
