@@ -112,7 +112,7 @@ def public(term: Term) -> Iterator[Case]:
         yield from _values(problem, 2)
     yield from _solvers(course, term)
     yield _solver("gradient_descent", "small", small, {})
-    yield from _operators("mixed", np.array([0.5, -3.0, 0.02, 1.2, -0.7, 0.0]), 2, 0.6, 5)
+    yield from _operators("mixed", np.array([0.5, -3.0, 0.02, 1.2, -0.7, 0.0, 2.0, -1.6]), 2, 0.6, 5)
     yield from _operators("negative", np.array([-0.9, -2.5, -0.1, 0.3]), 1, 0.25, 2)
     yield from _figures(term)
 
