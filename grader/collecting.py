@@ -97,7 +97,7 @@ class Search:
         self._editable = [name for name in templates if name.removesuffix(".py") not in _PROVIDED]
         self._written: dict[str, tuple[str, str]] = {}  # what %%writefile cells wrote: the text and the notebook
         self._used: set[str] = set()  # paths of the other scripts from which something was taken
-        self._read: list[Extraction] = []  # the notebooks and what was read like one
+        self._made: list[tuple[str, frozenset[str]]] = []  # by notebook, what only a call could make
 
     def complete(self, notebooks: Sequence[Entry], scripts: Sequence[Entry]) -> None:
         """Take from notebooks and scripts what the files lack, and the modules that they import."""
@@ -112,7 +112,7 @@ class Search:
             self._fill_from_script(entry)
         for name, content in own.items():
             self._files.setdefault(name, content)
-        self._tell_lacking()
+        self._tell_made()
         self._take_helpers(scripts)
         self._guard_imports()
         self._tell_unused_cells()
@@ -169,7 +169,7 @@ class Search:
     def _fill_from_notebook(self, extraction: Extraction) -> None:
         if self._lacking():
             self._notes += extraction.notes  # of no interest where the files are complete without the notebook
-        self._read.append(extraction)
+        self._made.append((extraction.name, extraction.made))
         self._fill(extraction)
         for name, text in extraction.files.items():
             self._written.setdefault(name, (text, extraction.name))
@@ -256,13 +256,11 @@ class Search:
             self._files[name], absent = guarded(self._files[name], staged, left_out, _package(name))
             self._notes += note(f"Not installed where {name} is graded, so what uses it there fails", absent)
 
-    def _tell_lacking(self) -> None:
+    def _tell_made(self) -> None:
         lacking = self._lacking()
-        for read in self._read:
-            told = f"Cells of {read.name} are not run, so what is made there was not taken, write a definition"
-            self._notes += note(told, sorted(read.made & lacking))
-            told = f"Branches, loops and the like of {read.name} are not run, so what they define was not taken"
-            self._notes += note(told, sorted(read.in_blocks & lacking))
+        for source, made in self._made:
+            told = f"Cells of {source} are not run, so what is made there was not taken, write a definition"
+            self._notes += note(told, sorted(made & lacking))
 
     def _tell_unused_cells(self) -> None:
         for source in dict.fromkeys(source for _, source in self._written.values()):

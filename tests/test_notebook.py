@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 import warnings
 from typing import Any
 
@@ -629,75 +628,6 @@ def test_future_imports_move_to_the_front() -> None:
     found = take("x = 1", "from __future__ import annotations, division\ndef f(a: Nowhere): return x")
     assert found.code.startswith("from __future__ import annotations\n")
     assert run(found.code)["f"](1) == 1
-
-
-def indented(*lines: str) -> str:
-    return "".join(f"    {line}\n" for line in "\n".join(lines).split("\n"))
-
-
-BODY = indented("import math", "k = 2", "train()", "def f():\n    return k * math.floor(1.5)", "print(f())")
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        f"try:\n{BODY}except Exception as e:\n    print(e)",
-        f"try:\n{BODY}except:\n    import traceback\n    traceback.print_exc()",
-        f"try:\n{BODY}finally:\n    print(1)",
-        f"try:\n    train()\nexcept OSError:\n    raise\nelse:\n{BODY}",
-        f"with torch.no_grad() as x:\n{BODY}",
-        f"with x:\n    try:\n{indented(BODY.rstrip())}    except Exception:\n        pass",
-    ],
-)
-def test_a_block_that_runs_once_is_read_like_a_cell_of_its_own(cell: str) -> None:
-    found = take("def f(): return 1\ndef g(): return f() + 1", cell, "h = f")
-    names = run(found.code)
-    assert (names["f"](), names["g"](), names["h"]()) == (2, 3, 2)
-    assert found.notes == ("Defined more than once in hw.ipynb, the last one counts: f.",)
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        f"for _ in range(1):\n{BODY}",
-        f"while True:\n{BODY}    break",
-        f"if net():\n    k = 3\nelse:\n{BODY}",
-        f"if net():\n    pass\nelif net():\n{BODY}",
-        f"if False:\n    def f(): return 3\nelse:\n{BODY}",
-        f"try:\n    train()\nexcept OSError:\n{BODY}",
-        f"for _ in range(1):\n    if net():\n{indented(BODY.rstrip())}",
-    ],
-)
-def test_what_a_block_defines_that_may_run_is_taken_if_it_is_nowhere_else(cell: str) -> None:
-    found = take("from math import pi", cell)
-    assert run(found.code)["f"]() == 2
-    assert found.notes == ("Taken out of the main function or a branch of hw.ipynb: f.",)
-    found = take("def f(): return 1", cell)
-    assert run(found.code)["f"]() == 1
-    told = "Defined elsewhere too, so not taken out of a branch, a loop or the main function of hw.ipynb: f."
-    assert found.notes == (told,)
-
-
-def test_imports_in_a_branch_lose_no_name_to_one_that_was_imported_before() -> None:
-    cell = "if net():\n    from math import pi, tau\n    def f(): return pi, tau"
-    found = take("from math import pi", cell)
-    assert run(found.code)["f"]() == (3.141592653589793, 6.283185307179586)
-    assert "f will not find" not in str(found.notes)
-
-
-def test_names_that_a_block_gives_to_what_only_a_run_could_open_are_lost() -> None:
-    found = take("with open('x') as file:\n    def f(): return file")
-    assert found.notes == ("Cells of hw.ipynb are not run, so f will not find file: use arguments.",)
-
-
-def test_blocks_without_end_are_read_in_no_time() -> None:
-    chain = "if x():\n  pass\n" + "".join(f"elif x():\n  def f{i}(): pass\n" for i in range(500))
-    nest = "".join(" " * i + "if x():\n" for i in range(90)) + "".join(
-        " " * 90 + f"def f{i}(): 0\n" for i in range(500)
-    )
-    begin = time.perf_counter()
-    assert len(take(chain).definitions) == len(take(nest).definitions) == 500
-    assert time.perf_counter() - begin < 10
 
 
 def test_names_defined_again_keep_their_order_with_one_note() -> None:

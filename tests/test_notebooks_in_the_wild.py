@@ -254,41 +254,6 @@ CASES = {
         ("Taken out of the main function or a branch of hw4.ipynb: prunable_layers, evaluate,",),
         lacks=ONLY_LAB[LAB2],
     ),
-    "every lab inside of a try": Case(
-        {
-            "hw4.ipynb": book(
-                *(f"try:\n{indented(code)}\nexcept Exception as e:\n    print(e)" for code in CODE.values()),
-                TRAINING,
-            )
-        },
-        ONE_OF_EACH,
-    ),
-    "every lab inside of a with": Case(
-        {"hw4.ipynb": book("import torch", *(f"with torch.no_grad():\n{indented(code)}" for code in CODE.values()))},
-        ONE_OF_EACH,
-    ),
-    "every lab inside of a loop or an else": Case(
-        {
-            "hw4.ipynb": book(
-                *(f"for _ in range(1):\n{indented(code)}" for code in list(CODE.values())[:2]),
-                *(f"if IN_COLAB:\n    pass\nelse:\n{indented(code)}" for code in list(CODE.values())[2:]),
-            )
-        },
-        ONE_OF_EACH,
-        ("Taken out of the main function or a branch of hw4.ipynb: History, loss,",),
-    ),
-    "functions in a try that others in its except may replace": Case(
-        {
-            "hw4.ipynb": book(
-                without("evaluate", CODE[LAB2]),
-                f"try:\n    import fast\n{indented(function('evaluate'))}\nexcept ImportError:\n"
-                + indented(function("evaluate")),
-            )
-        },
-        ("2b",),
-        ("Branches, loops and the like of hw4.ipynb are not run, so what they define was not taken: evaluate.",),
-        lacks=ONLY_LAB[LAB2] | {"evaluate"},
-    ),
     "a notebook that writes a module and imports it": Case(
         {
             "hw4.ipynb": book(f"%%writefile my_pruning.py\n{CODE[LAB2]}"),

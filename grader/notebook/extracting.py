@@ -32,7 +32,7 @@ class Extraction:
     ``files`` are those that ``%%writefile`` cells write, by file name without folders. ``code`` is the source
     of every import, definition and simple constant in the order of the cells, ``definitions`` names the
     functions and classes in it, each once; ``redefined`` those that come after a ``%%writefile`` cell, by its file;
-    ``made`` names what only a call of one of them could make, ``in_blocks`` what branches, loops and the like define.
+    ``made`` names what only a call of one of them could make.
     """
 
     name: str
@@ -42,7 +42,6 @@ class Extraction:
     notes: tuple[str, ...]
     redefined: Mapping[str, frozenset[str]] = field(default_factory=dict)
     made: frozenset[str] = frozenset()
-    in_blocks: frozenset[str] = frozenset()
 
 
 def extract(content: bytes, name: str) -> Extraction:
@@ -94,8 +93,9 @@ class _Reader:
             file: frozenset(n for n, count in selector.definitions.items() if count > before.get(n, 0))
             for file, before in self._before.items()
         }
-        made, in_blocks = frozenset(selector.made), frozenset(selector.in_blocks)
-        return Extraction(name, self._files, code, tuple(selector.definitions), notes, redefined, made, in_blocks)
+        return Extraction(
+            name, self._files, code, tuple(selector.definitions), notes, redefined, frozenset(selector.made)
+        )
 
     def _take(self, source: str) -> str:
         """The code to keep of one cell, or what it writes put among the files; raises one of BROKEN_CODE."""

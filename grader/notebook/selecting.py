@@ -74,15 +74,13 @@ class Selector:
     """Decides, statement by statement, what can be taken without running anything.
 
     ``definitions`` counts the functions and classes taken, by name; ``future`` is the line that must come
-    before all that is taken, or ''; ``made`` names what only a call of one of them could make, ``in_blocks`` what is
-    defined in a branch, a loop, a ``with`` or a ``try``.
+    before all that is taken, or ''; ``made`` names what only a call of one of them could make.
     """
 
     def __init__(self) -> None:
         self.definitions: dict[str, int] = {}
         self.future = ""
         self.made: set[str] = set()
-        self.in_blocks: set[str] = set()
         self._scope = _Scope()
         self._rebound: set[str] = set()  # definitions of which an assignment or import took the place
         self._absent: dict[str, None] = {}  # modules whose imports were left out, in order
@@ -90,7 +88,6 @@ class Selector:
         self._kept_as_defined: dict[str, None] = {}  # what only a run could have replaced, in order
         self._inner: list[ast.stmt] = []  # what stands in a main function or a branch
         self._hoisted: list[str] = []  # the definitions taken from it
-        self._passed_over: dict[str, None] = {}  # those that were not, since others have their names, in order
 
     def take_cell(self, source: str) -> str:
         """The part of a cell to keep, as source; takes nothing where it raises one of BROKEN_CODE."""
@@ -104,25 +101,17 @@ class Selector:
             self._scope.roll_back()
             self.definitions, self._rebound = counts, rebound
             raise
-        for _, stmt, new in kept:
-            self.in_blocks.update([] if isinstance(stmt, Definition) else _defined_names(stmt))
-            self._inner += _hidden(stmt) if new is None or isinstance(stmt, Definition) else []
+        self._inner += [inner for _, stmt, new in kept if new or isinstance(stmt, ast.If) for inner in _hidden(stmt)]
         return chunk
 
     def take_inner(self) -> str:
         """What main functions and branches hold: definitions that are nowhere else, and what is kept around them."""
         chunks = []
         for stmt in self._inner:
-            if isinstance(stmt, ast.Import | ast.ImportFrom):
-                stmt.names = [alias for alias in stmt.names if alias_name(alias) not in self._scope.known]
-                if not stmt.names:
-                    continue
             if bound_names(stmt).isdisjoint(self._scope.known):
                 with contextlib.suppress(*BROKEN_CODE):
                     chunks.append(self.take_cell(ast.unparse(stmt)))
                     self._hoisted += [stmt.name] if isinstance(stmt, Definition) else []
-            elif isinstance(stmt, Definition) and stmt.name in self.definitions:
-                self._passed_over[stmt.name] = None
         return "\n\n".join(filter(None, chunks)) if self._hoisted else ""
 
     def notes(self, name: str) -> Iterator[str]:
@@ -132,9 +121,6 @@ class Selector:
             yield f"Defined more than once in {name}, the last one counts: {listed(again)}."
         if self._hoisted:
             yield f"Taken out of the main function or a branch of {name}: {listed(self._hoisted)}."
-        if self._passed_over:
-            where = f"a branch, a loop or the main function of {name}"
-            yield f"Defined elsewhere too, so not taken out of {where}: {listed(self._passed_over)}."
         if self._absent:
             yield f"Imports of {listed(self._absent)} in {name} were left out: they exist only in a notebook."
         if self._kept_as_defined:
@@ -334,80 +320,22 @@ class Selector:
 
 
 def _unwrapped(source: str) -> Iterator[tuple[str, ast.stmt]]:
-    """The statements of a cell, with those in blocks that run like the rest of it among them."""
+    """The statements of a cell, those under ``if __name__ == "__main__":`` among them."""
     for text, stmt in statements(source):
-        inner = list(_flat(stmt))
-        yield from [(text, stmt)] if inner == [stmt] else ((ast.unparse(one), one) for one in inner)
-
-
-def _flat(stmt: ast.stmt) -> Iterator[ast.stmt]:
-    """What runs under ``if __name__ == "__main__":``, and in a ``with`` or ``try`` around definitions of its own."""
-    match stmt:
-        case ast.If(body=body) if is_main_guard(stmt):
-            inner = body
-        case ast.With(items=items, body=body) if any(map(_defines, body)):
-            inner = [ast.With(items, [ast.Pass()], lineno=stmt.lineno), *body]
-        case ast.Try() if _runs_as_a_cell(stmt):
-            inner = [*stmt.body, *stmt.orelse, *stmt.finalbody]
-        case _:
-            yield stmt
-            return
-    for one in inner:
-        yield from _flat(one)
-
-
-def _runs_as_a_cell(stmt: ast.Try) -> bool:
-    """Whether a ``try`` defines functions, and none of the same names where it fails."""
-    own = ast.Module([*stmt.body, *stmt.orelse, *stmt.finalbody], [])
-    instead = set[str]().union(*map(bound_names, stmt.handlers))
-    return any(map(_defines, own.body)) and instead.isdisjoint(bound_names(own))
+        if isinstance(stmt, ast.If) and is_main_guard(stmt):
+            yield from ((ast.unparse(inner), inner) for inner in stmt.body)
+        else:
+            yield text, stmt
 
 
 def _hidden(stmt: ast.stmt) -> list[ast.stmt]:
-    """What a function called main does, or a statement in its blocks, if they define functions."""
+    """What a function called main does, or an ``if``, if it is one that defines functions."""
     match stmt:
-        case ast.FunctionDef(name="main" | "Main" | "MAIN", body=body):
-            todo = _defining([body])
-        case _:
-            todo = _defining(_blocks(stmt))
-    found = []
-    while todo:
-        inner = todo.pop()
-        if isinstance(inner, Definition) or not _defines(inner):
-            found.append(inner)
-        else:
-            todo += _defining(_blocks(inner))
-    return found
-
-
-def _defining(blocks: list[list[ast.stmt]]) -> list[ast.stmt]:
-    """The statements, from the last to the first, of the blocks that define functions."""
-    return [inner for block in blocks if any(map(_defines, block)) for inner in block][::-1]
-
-
-def _blocks(stmt: ast.stmt) -> list[list[ast.stmt]]:
-    """The blocks of a statement that may run where it stands, those for exceptions last."""
-    match stmt:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+        case ast.If(test=ast.Constant(value=False | 0 | None)):  # it was switched off
             return []
-        case ast.If(test=ast.Constant(value=False | 0 | None), orelse=orelse):  # it was switched off
-            return [orelse]
-    handlers = [handler.body for handler in getattr(stmt, "handlers", [])]
-    return [*(getattr(stmt, name, []) for name in ("body", "orelse", "finalbody")), *handlers]
-
-
-def _defines(stmt: ast.stmt) -> bool:
-    return next(_defined_names(stmt), None) is not None
-
-
-def _defined_names(stmt: ast.stmt) -> Iterator[str]:
-    """The functions and classes that a statement defines, itself or in its blocks."""
-    todo = [stmt]
-    while todo:
-        inner = todo.pop()
-        if isinstance(inner, Definition):
-            yield inner.name
-        todo += [one for block in _blocks(inner) for one in block][::-1]
+        case ast.FunctionDef(name="main" | "Main" | "MAIN", body=body) | ast.If(body=body):
+            return body if any(isinstance(inner, Definition) for inner in body) else []
+    return []
 
 
 def _what_runs(name: str) -> str:
