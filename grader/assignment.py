@@ -37,11 +37,12 @@ class _Model(BaseModel):
 
 
 class Limits(_Model):
-    """What a submission may take: seconds for one probe and for all of them together; and for each function, how often
-    its process is replaced and after how many timeouts it is not tried again.
+    """What a submission may take: seconds for one probe, at first and after timeouts in its lab, and for all together;
+    and for each function, how often its process is replaced and after how many timeouts it is not tried again.
     """
 
     probe_seconds: Positive
+    least_seconds: Positive
     submission_seconds: Positive
     restarts: Count
     timeouts: Count

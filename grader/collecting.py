@@ -59,23 +59,47 @@ def _package(name: str) -> str:
     return name.rpartition("/")[0].replace("/", ".")
 
 
-def _by_ends(scripts: Iterable[Entry]) -> dict[str, Entry]:
-    """The scripts by the last parts of their paths, as many as a module's name may have; of several the first."""
-    ends: dict[str, Entry] = {}
-    for entry in scripts:
-        parts = entry.path.split("/")
-        for count in range(1, _MAX_PARTS + 2):
-            ends.setdefault("/".join(parts[-count:]), entry)
-    return ends
+class _Scripts:
+    """The student's other scripts, to be found by the name of a module.
 
+    Args:
+        scripts: those that are no graded files.
+        homes: the folders of the graded files and notebooks, where Python looks first.
+    """
 
-def _file_of(module: str, ends: Mapping[str, Entry]) -> tuple[str, Entry | None]:
-    """The file of a module, and where it was handed in: of a package and a plain file the shallower, as in Python."""
-    path = module.replace(".", "/")
-    plain, package = ends.get(f"{path}.py"), ends.get(f"{path}/__init__.py")
-    if package and not (plain and plain.path.count("/") < package.path.count("/") - 1):
-        return f"{path}/__init__.py", package
-    return f"{path}.py", plain
+    def __init__(self, scripts: Iterable[Entry], homes: Iterable[str]) -> None:
+        self._homes = [f"{home}/" if home else "" for home in homes]
+        self._by_path: dict[str, Entry] = {}
+        self._by_end: dict[str, Entry] = {}  # by the last parts of the path, as many as a module's name may have
+        for entry in scripts:
+            self._by_path.setdefault(entry.path, entry)
+            parts = entry.path.split("/")
+            for count in range(1, _MAX_PARTS + 2):
+                self._by_end.setdefault("/".join(parts[-count:]), entry)
+
+    def file_of(self, module: str) -> tuple[str, Entry | None]:
+        """The name of a module's file, and where it was handed in.
+
+        Beside the graded files if it is there, else anywhere. Of a package and a plain file the shallower one is taken,
+        of equally deep ones the package, as Python does.
+        """
+        path = module.replace(".", "/")
+        names = (f"{path}/__init__.py", f"{path}.py")
+        for home in self._homes:
+            for name in names:
+                if entry := self._by_path.get(home + name):
+                    return name, entry
+        package, plain = map(self._by_end.get, names)
+        if package and not (plain and plain.path.count("/") < package.path.count("/") - 1):
+            return names[0], package
+        return names[1], plain
+
+    def holds_graded(self, name: str, entry: Entry) -> bool:
+        """Whether a module's file belongs to a package that graded files lie in, which are taken out of it."""
+        if "/" not in name:
+            return False
+        package = f"{entry.path.removesuffix(name)}{name.partition('/')[0]}/"
+        return any(home.startswith(package) for home in self._homes)
 
 
 class Search:
@@ -85,13 +109,22 @@ class Search:
         files: the editable files that were handed in, by name; completed in place.
         templates: the pristine files.
         notes: to the student; completed in place.
+        homes: the folders of the graded files and notebooks.
         fatal: whether a source that cannot be read leaves nothing to grade.
     """
 
-    def __init__(self, files: dict[str, bytes], templates: Mapping[str, bytes], notes: list[str], fatal: bool) -> None:
+    def __init__(
+        self,
+        files: dict[str, bytes],
+        templates: Mapping[str, bytes],
+        notes: list[str],
+        homes: Iterable[str],
+        fatal: bool,
+    ) -> None:
         self._files = files
         self._templates = templates
         self._notes = notes
+        self._homes = homes
         self._fatal = fatal
         self._labs = [name for name in templates if name.endswith(".py") and name.removesuffix(".py") not in _PROVIDED]
         self._editable = [name for name in templates if name.removesuffix(".py") not in _PROVIDED]
@@ -208,14 +241,16 @@ class Search:
 
     def _take_helpers(self, scripts: Iterable[Entry]) -> None:
         """Take the student's modules that the files import, and those that these import in turn."""
-        ends = _by_ends(entry for entry in scripts if entry.name not in self._templates)
+        own = _Scripts((entry for entry in scripts if entry.name not in self._templates), self._homes)
         waiting = [name for name in self._files if name.endswith(".py")]
         taken: list[str] = []
         while waiting:
             importer = waiting.pop()
             for module in sorted(imported_modules(self._files[importer], _package(importer))):  # packages come first
-                name, entry = _file_of(module, ends)
+                name, entry = own.file_of(module)
                 if len(taken) == _MAX_HELPERS or not self._may_take(name, module):
+                    continue
+                if entry and own.holds_graded(name, entry):
                     continue
                 if (content := self._helper(name, entry)) is not None:
                     self._files[name] = content

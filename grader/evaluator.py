@@ -56,7 +56,8 @@ class Evaluator:
         isolation: Policy | None = None,
     ) -> None:
         # It measures for every submission of a class, so what one submission may take is no limit for it.
-        endless = limits.model_copy(update={"submission_seconds": math.inf, "restarts": math.inf, "timeouts": math.inf})
+        without_end = dict.fromkeys(("submission_seconds", "restarts", "timeouts"), math.inf)
+        endless = limits.model_copy(update={"least_seconds": limits.probe_seconds, **without_end})
         policy = replace(isolation or Policy(), cpu_seconds=None)
         self._interview = interview(pristine, endless, isolation=policy)
         self._images = shared.shared["test.images"]

@@ -104,7 +104,7 @@ class Interview:
         if is_first:  # this start is the grader's time; those after a lost worker are the submission's
             started = time.monotonic()
         try:
-            reply = self._ready().ask({"probe": probe, "params": params}, arrays, self._limits.probe_seconds)
+            reply = self._ready().ask({"probe": probe, "params": params}, arrays, self._deadline(probe))
         except WorkerLost as lost:
             self._worker = None
             self._deaths[_function(probe, params)] += 1
@@ -113,6 +113,12 @@ class Interview:
         finally:
             self._seconds += time.monotonic() - started
         return _unpack(reply.header, dict(reply.arrays))
+
+    def _deadline(self, probe: str) -> float:
+        """Seconds for a question: half as many for each that the same lab has not answered in time."""
+        hung = sum(count for function, count in self._timeouts.items() if _lab(function) == _lab(probe))
+        whole, least = self._limits.probe_seconds, self._limits.least_seconds
+        return max(whole * 0.5**hung, min(whole, least))
 
     def _ready(self) -> Worker:
         if self._worker is None:
@@ -128,6 +134,10 @@ class Interview:
 def _function(probe: str, params: Mapping[str, Any]) -> str:
     """What a question runs: a probe asks one function, or that function, class or module that it is told."""
     return " ".join([probe, *(str(params[key]) for key in ("name", "class", "module") if key in params)])
+
+
+def _lab(probe: str) -> str:
+    return probe.partition(".")[0]
 
 
 def _lost(lost: WorkerLost) -> CheckFailed:

@@ -91,7 +91,9 @@ def _loaded(name: str, path: Path, entries: list[Entry], notes: list[str], prist
     templates = {name: _pristine_file(pristine, name) for name in (*EDITABLE, *PROVIDED)}
     files, others, changed = _take_files(entries, templates, notes)
     notebooks = sorted((e for e in entries if e.name.casefold().endswith(_NOTEBOOKS)), key=_order)
-    search = Search(files, templates, notes, fatal=len(entries) == 1)
+    importers = [e for e in entries if _canonical(e.name) in EDITABLE] + notebooks
+    homes = sorted({entry.path.rpartition("/")[0] for entry in importers})
+    search = Search(files, templates, notes, homes, fatal=len(entries) == 1)
     search.complete(notebooks, [*others, *changed])
     notes += note("Not read, rename it without the second extension that Windows hides", _disguised(entries, files))
     if not files and not checkpoints:

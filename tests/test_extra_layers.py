@@ -21,6 +21,44 @@ def test_layers_that_a_training_adds_cost_nothing(graded: Graded, added: str) ->
     assert report.score == 6, [c for part in report.parts for c in part.checks if c.points < c.max_points]
 
 
+TWICE = """
+def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
+    masks = {layer: layer.weight.detach() != 0 for layer in prunable_layers(net).values()} if prune else {}
+    net.train()
+    right = 0
+    for images, labels in trainloader:
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        right += (net(images).argmax(1) == labels).sum().item()
+        optimizer.step()
+        with torch.no_grad():
+            for layer, mask in masks.items():
+                layer.weight.mul_(mask)
+"""
+
+
+def test_a_second_pass_before_the_step_is_no_step(graded: Graded) -> None:
+    report = graded("2c", lab2_pruning=TWICE)
+    failed = {c.name for part in report.parts for c in part.checks if c.points < c.max_points}
+    assert failed == {"finetune_runs_one_epoch"}
+
+
+SWAPPING = """
+def _forward(self, x):
+    own = self.conv.weight.data
+    self.conv.weight.data = STE.apply(self.conv.weight, self.Nbits, self.symmetric).data
+    y = self.conv(x)
+    self.conv.weight.data = own
+    return y
+FP_Conv.forward = _forward
+"""
+
+
+def test_a_layer_that_puts_its_weight_back_computes_with_levels(graded: Graded) -> None:
+    report = graded("3b", FP_layers=SWAPPING)
+    assert report.score == 4, [c.message for part in report.parts for c in part.checks if c.points < c.max_points]
+
+
 COPYING = """
 import copy
 _finetune, _accuracy = finetune_quantized, accuracy_by_bits

@@ -484,6 +484,40 @@ CASES = {
         ),
         rewritten=of("prunable_layers", "loss", "gradient"),
     ),
+    "graded files in a package whose other modules they name": Case(
+        {f"src/{name}": text for name, text in CODE.items()}
+        | {
+            f"src/{LAB1}": "from src import plots, FP_layers\nfrom src.plots import pretty\n" + CODE[LAB1],
+            "src/plots.py": "def pretty(figure):\n    return figure\n",
+            "src/__init__.py": "from . import lab1_sparse_optimization\n",
+        },
+        ("1a", "3a"),
+        ("so what uses it there fails: src.",),
+    ),
+    "a module beside the lab and a package of its name elsewhere": Case(
+        {
+            f"lab/{LAB1}": "from utils import loss\n" + without("loss", CODE[LAB1]),
+            "lab/utils.py": "import numpy as np\nfrom numpy.typing import NDArray\nArray = NDArray[np.float64]\n"
+            + function("loss"),
+            "utils/__init__.py": "def other():\n    pass\n",
+        },
+        ("1a",),
+        ("Taken since graded files import them: utils.py.",),
+        lacks=GRADED[LAB2] | GRADED[LAYERS] | GRADED[LAB3],
+        rewritten=of("loss"),
+    ),
+    "a relative import between line ends of an old Macintosh": Case(
+        {LAB1: ("from .helper import one\n" + CODE[LAB1]).replace("\n", "\r"), "helper.py": "one = 1\n"},
+        ("1a",),
+        ("Taken since graded files import them: helper.py.",),
+        lacks=GRADED[LAB2] | GRADED[LAYERS] | GRADED[LAB3],
+    ),
+    "a text of numbers with points": Case(
+        {"hw4.ipynb": book(CODE[LAB1] + "\n'''\n[" + "0. 1. " * 150 + "]\n'''", CODE[LAYERS])},
+        ("1a", "3a"),
+        (),
+        lacks=GRADED[LAB2] | GRADED[LAB3],
+    ),
     "files that import each other as if they were a package": Case(
         {
             LAB2: "from .helpers import *\nfrom . import helpers as h\nevaluate = h.test\n"

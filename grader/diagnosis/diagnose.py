@@ -60,7 +60,17 @@ class Diagnosis:
         if hidden:
             return self._explain_hidden(check, seen, hidden)
         fitting = [h for h in self._possible if self._fits(h, self._public.right, seen, self._answers)]
-        return self._simplest(fitting)
+        found = self._simplest(fitting)
+        return found if found and not self._is_outdone(found, seen) else None
+
+    def _is_outdone(self, found: Hypothesis, seen: _Seen) -> bool:
+        """Whether another mistake explains this check too and more of what is wrong, though something contradicts it.
+
+        Then what was seen is neither of the two.
+        """
+        others = (h for h in self._public.alternatives if len(h.mistakes) <= len(found.mistakes) and h is not found)
+        mine = self._explained(found)
+        return any(self._explained(h) > mine for h in others if self._fits(h, self._public.right, seen, self._answers))
 
     def _explain_hidden(self, check: str, seen: _Seen, cases: list[str]) -> Hypothesis | None:
         if self._hidden is None:

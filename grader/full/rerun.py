@@ -36,7 +36,10 @@ def rerun_policy(isolation: Policy | None, device: str = "cpu") -> Policy:
 
 def rerun_limits(limits: Limits, options: FullOptions) -> Limits:
     """One deadline for each function."""
-    return limits.model_copy(update={"probe_seconds": 60 * options.rerun_minutes, "submission_seconds": math.inf})
+    seconds = 60 * options.rerun_minutes
+    return limits.model_copy(
+        update={"probe_seconds": seconds, "least_seconds": seconds, "submission_seconds": math.inf}
+    )
 
 
 def require_device(options: FullOptions, limits: Limits, pristine: Path, isolation: Policy | None) -> None:
@@ -47,7 +50,7 @@ def require_device(options: FullOptions, limits: Limits, pristine: Path, isolati
     """
     if not options.rerun or options.rerun_device == "cpu":
         return
-    patient = limits.model_copy(update={"probe_seconds": 120})
+    patient = limits.model_copy(update={"probe_seconds": 120, "least_seconds": 120})
     with Interview(pristine, patient, isolation=rerun_policy(isolation, "cuda")) as interview:
         try:
             interview.ask("rerun.cuda", {}, {})

@@ -127,7 +127,9 @@ def read_materials(
 def _patient(assignment: Assignment) -> Limits:
     """The limits of workers that hold no student's code."""
     seconds = assignment.full.evaluation_seconds
-    return assignment.limits.model_copy(update={"probe_seconds": seconds, "submission_seconds": math.inf})
+    return assignment.limits.model_copy(
+        update={"probe_seconds": seconds, "least_seconds": seconds, "submission_seconds": math.inf}
+    )
 
 
 def _digest(epochs: int, *groups: Arrays) -> str:

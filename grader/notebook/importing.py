@@ -75,7 +75,9 @@ def absolute(content: bytes) -> bytes:
     except BROKEN_CODE:
         return content
     relative = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level]
-    lines = content.split(b"\n")
+    if not relative:
+        return content
+    lines = re.split(rb"\r(?!\n)|\n", content)  # as Python counts them
     for stmt in sorted(relative, key=lambda stmt: (stmt.lineno, stmt.col_offset), reverse=True):
         _make_absolute(lines, stmt)
     made = b"\n".join(lines)

@@ -21,6 +21,8 @@ _LIBRARIES = sys.stdlib_module_names | {
     *("torch", "torchmetrics", "torchvision"),
 }
 """Modules that are nobody's own."""
+_MOST_ARGUMENTS = 50
+"""Of a function whose partial application is looked at; none that is asked for has nearly as many."""
 _ANY_ARGUMENTS = ast.arguments([], [], ast.arg("args"), [], [], ast.arg("kwargs"), [])
 
 
@@ -88,6 +90,8 @@ def _meaning(value: ast.expr, known: Mapping[str, Meaning]) -> Meaning:
             return Other.LIBRARY if _meaning(owner, known) is Other.LIBRARY else None
         case ast.Call(ast.Name("partial") | ast.Attribute(attr="partial"), [function, *given], keywords):
             whole = _meaning(function, known)
+            if isinstance(whole, ast.arguments) and positional(whole) > _MOST_ARGUMENTS:
+                return None
             named = {keyword.arg for keyword in keywords}
             told_apart = None not in named and not any(isinstance(arg, ast.Starred) for arg in given)
             return _rest(whole, len(given), named) if isinstance(whole, ast.arguments) and told_apart else None

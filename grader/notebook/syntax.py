@@ -34,7 +34,7 @@ __all__ = [  # noqa: RUF022  (sorted as the house sorts)
 
 CODE_LIMIT = 2**20
 """Characters of code that are parsed: a syntax tree takes some 300 times the memory of its text."""
-_DOTTED = re.compile(r"(?<![\w\x80-\U0010ffff])(?:[\w\x80-\U0010ffff]++[\s\\]*+\.[\s\\]*+)++")
+_DOTTED = re.compile(r"(?<![\w\x80-\U0010ffff])(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*+[\s\\]*+\.[\s\\]*+)++")
 _MOST_DOTS = 200
 """Dots of one name: Python takes the square of their number, minutes for ``import a.a.a`` and so on."""
 BROKEN_CODE = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)

@@ -100,7 +100,8 @@ class _KernelWatch(torch.overrides.TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in (F.conv2d, torch.conv2d, F.linear) and (len(args) > 1 or "weight" in kwargs):
-            self.weights.append(args[1] if len(args) > 1 else kwargs["weight"])
+            weight = args[1] if len(args) > 1 else kwargs["weight"]
+            self.weights.append(weight.detach().clone())  # a layer may put another value back after the product
         return func(*args, **kwargs)
 
 

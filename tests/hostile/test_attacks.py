@@ -30,7 +30,7 @@ from tests.hostile.attacks import ATTACKS, Attack, source
 
 LAB1 = "lab1_sparse_optimization"
 POLICY = Policy(memory=512 << 20, disk=96 << 20, file_size=64 << 20, files=1000, processes=32)
-LIMITS = Limits(probe_seconds=10, submission_seconds=100, restarts=8, timeouts=2)
+LIMITS = Limits(probe_seconds=10, least_seconds=5, submission_seconds=100, restarts=8, timeouts=2)
 DAEMON = f"hostile-{os.getpid()}"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")

@@ -21,7 +21,7 @@ from grader.interview import Interview
 from grader.worker.host import start_method
 from grader.worker.sandbox.policy import Status
 
-LIMITS = Limits(probe_seconds=5, submission_seconds=100, restarts=3, timeouts=2)
+LIMITS = Limits(probe_seconds=5, least_seconds=1, submission_seconds=100, restarts=3, timeouts=2)
 METHODS = ["spawn"] if start_method() == "spawn" else ["forkserver", "spawn"]
 LAB1 = "lab1_sparse_optimization"
 
@@ -192,6 +192,18 @@ def test_a_function_that_hangs_again_and_again_takes_two_deadlines(staged) -> No
     with pytest.raises(CheckTimedOut, match="was not tried"):
         _loss(interview)
     _gradient(interview)
+
+
+def test_a_lab_that_hangs_leaves_time_for_the_others(staged) -> None:
+    limits = LIMITS.model_copy(update={"probe_seconds": 1.0, "least_seconds": 0.3})
+    functions = ("loss", "gradient", "gradient_step")
+    interview = staged("".join(f"def {name}(*a):\n    while True: pass\n" for name in functions), limits=limits)
+    given = []
+    for name in functions:
+        with pytest.raises(CheckTimedOut) as caught:
+            interview.ask("lab1.function", {"name": name, "scalars": {}, "returns": "number"}, {"w": np.ones(2)})
+        given.append(str(caught.value.message).partition("within ")[2].partition(" ")[0])
+    assert given == ["1", "0.5", "0.3"]
 
 
 def test_replacing_processes_takes_the_time_of_the_submission(staged, monkeypatch: pytest.MonkeyPatch) -> None:
