@@ -64,11 +64,11 @@ class _Scripts:
 
     Args:
         scripts: those that are no graded files.
-        homes: the folders of the graded files and notebooks, where Python looks first.
+        folders: by graded file, where it was handed in.
     """
 
-    def __init__(self, scripts: Iterable[Entry], homes: Iterable[str]) -> None:
-        self._homes = [f"{home}/" if home else "" for home in homes]
+    def __init__(self, scripts: Iterable[Entry], folders: Mapping[str, str]) -> None:
+        self._homes = {name: f"{folder}/" if folder else "" for name, folder in folders.items()}
         self._by_path: dict[str, Entry] = {}
         self._by_end: dict[str, Entry] = {}  # by the last parts of the path, as many as a module's name may have
         for entry in scripts:
@@ -77,15 +77,16 @@ class _Scripts:
             for count in range(1, _MAX_PARTS + 2):
                 self._by_end.setdefault("/".join(parts[-count:]), entry)
 
-    def file_of(self, module: str) -> tuple[str, Entry | None]:
+    def file_of(self, module: str, importer: str) -> tuple[str, Entry | None]:
         """The name of a module's file, and where it was handed in.
 
-        Beside the graded files if it is there, else anywhere. Of a package and a plain file the shallower one is taken,
-        of equally deep ones the package, as Python does.
+        Beside the importer or another graded file if it is there, else anywhere. Of a package and a plain file the
+        shallower one is taken, of equally deep ones the package, as Python does.
         """
         path = module.replace(".", "/")
         names = (f"{path}/__init__.py", f"{path}.py")
-        for home in self._homes:
+        homes = dict.fromkeys([self._homes.get(importer, ""), *sorted(self._homes.values())])
+        for home in homes:
             for name in names:
                 if entry := self._by_path.get(home + name):
                     return name, entry
@@ -99,7 +100,7 @@ class _Scripts:
         if "/" not in name:
             return False
         package = f"{entry.path.removesuffix(name)}{name.partition('/')[0]}/"
-        return any(home.startswith(package) for home in self._homes)
+        return any(home.startswith(package) for home in self._homes.values())
 
 
 class Search:
@@ -109,7 +110,7 @@ class Search:
         files: the editable files that were handed in, by name; completed in place.
         templates: the pristine files.
         notes: to the student; completed in place.
-        homes: the folders of the graded files and notebooks.
+        folders: by file that was handed in, where it lay.
         fatal: whether a source that cannot be read leaves nothing to grade.
     """
 
@@ -118,13 +119,13 @@ class Search:
         files: dict[str, bytes],
         templates: Mapping[str, bytes],
         notes: list[str],
-        homes: Iterable[str],
+        folders: Mapping[str, str],
         fatal: bool,
     ) -> None:
         self._files = files
         self._templates = templates
         self._notes = notes
-        self._homes = homes
+        self._folders = folders
         self._fatal = fatal
         self._labs = [name for name in templates if name.endswith(".py") and name.removesuffix(".py") not in _PROVIDED]
         self._editable = [name for name in templates if name.removesuffix(".py") not in _PROVIDED]
@@ -241,13 +242,13 @@ class Search:
 
     def _take_helpers(self, scripts: Iterable[Entry]) -> None:
         """Take the student's modules that the files import, and those that these import in turn."""
-        own = _Scripts((entry for entry in scripts if entry.name not in self._templates), self._homes)
+        own = _Scripts((entry for entry in scripts if entry.name not in self._templates), self._folders)
         waiting = [name for name in self._files if name.endswith(".py")]
         taken: list[str] = []
         while waiting:
             importer = waiting.pop()
             for module in sorted(imported_modules(self._files[importer], _package(importer))):  # packages come first
-                name, entry = own.file_of(module)
+                name, entry = own.file_of(module, importer)
                 if len(taken) == _MAX_HELPERS or not self._may_take(name, module):
                     continue
                 if entry and own.holds_graded(name, entry):

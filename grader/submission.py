@@ -89,11 +89,9 @@ def _loaded(name: str, path: Path, entries: list[Entry], notes: list[str], prist
     checkpoints, told = collect(entries) if full else ((), [])
     notes = [*notes, *told]
     templates = {name: _pristine_file(pristine, name) for name in (*EDITABLE, *PROVIDED)}
-    files, others, changed = _take_files(entries, templates, notes)
+    files, folders, others, changed = _take_files(entries, templates, notes)
     notebooks = sorted((e for e in entries if e.name.casefold().endswith(_NOTEBOOKS)), key=_order)
-    importers = [e for e in entries if _canonical(e.name) in EDITABLE] + notebooks
-    homes = sorted({entry.path.rpartition("/")[0] for entry in importers})
-    search = Search(files, templates, notes, homes, fatal=len(entries) == 1)
+    search = Search(files, templates, notes, folders, fatal=len(entries) == 1)
     search.complete(notebooks, [*others, *changed])
     notes += note("Not read, rename it without the second extension that Windows hides", _disguised(entries, files))
     if not files and not checkpoints:
@@ -186,9 +184,9 @@ def _disguised(entries: list[Entry], files: Mapping[str, bytes]) -> list[str]:
 
 def _take_files(
     entries: list[Entry], templates: Mapping[str, bytes], notes: list[str]
-) -> tuple[dict[str, bytes], list[Entry], list[Entry]]:
-    """The editable files, each from its exactly named and then its shallowest copy; other scripts; changed provided
-    files.
+) -> tuple[dict[str, bytes], dict[str, str], list[Entry], list[Entry]]:
+    """The editable files, each from its exactly named and then its shallowest copy, and the folders that they lie in;
+    other scripts; changed provided files.
     """
     copies: dict[str, list[Entry]] = {}
     others: list[Entry] = []
@@ -208,7 +206,8 @@ def _take_files(
         *note("Replaced by the provided version", [e.path for e in changed]),
     ]
     files = _read({name: entry for name, entry in chosen.items() if name in EDITABLE}, len(entries) == 1, notes)
-    return files, others, changed
+    folders = {name: chosen[name].path.rpartition("/")[0] for name in files}
+    return files, folders, others, changed
 
 
 def _read(chosen: Mapping[str, Entry], is_all: bool, notes: list[str]) -> dict[str, bytes]:

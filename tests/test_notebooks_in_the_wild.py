@@ -500,10 +500,11 @@ CASES = {
             "lab/utils.py": "import numpy as np\nfrom numpy.typing import NDArray\nArray = NDArray[np.float64]\n"
             + function("loss"),
             "utils/__init__.py": "def other():\n    pass\n",
+            LAB2: CODE[LAB2],
         },
         ("1a",),
         ("Taken since graded files import them: utils.py.",),
-        lacks=GRADED[LAB2] | GRADED[LAYERS] | GRADED[LAB3],
+        lacks=GRADED[LAYERS] | GRADED[LAB3],
         rewritten=of("loss"),
     ),
     "a relative import between line ends of an old Macintosh": Case(
