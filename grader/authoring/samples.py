@@ -40,10 +40,10 @@ SAMPLES = (
     Sample(
         "inverted_mask",
         ("lab3.mask_inverted",),
-        {"3a": 15 * 8 / 21.5, "3b": 4 * 3.5 / 4.5, "3c": 4 * 3.5 / 5, "3d": 4 * 3 / 4, "bonus": 0},
+        {"3a": 15 * 8.5 / 22, "3b": 4 * 3.5 / 4.5, "3c": 4 * 3.5 / 5, "3d": 4 * 3 / 4, "bonus": 0},
     ),
     Sample("mean_loss", ("lab1.mean_instead_of_sum",), {"1a": 2 * 2.5 / 4}),
-    Sample("forgotten_mask", ("lab2.forgets_the_mask",), {"2c": 6 * 5 / 10, "2d": 4 * 4 / 6, "2e": 6 * 5.5 / 7}),
+    Sample("forgotten_mask", ("lab2.forgets_the_mask",), {"2c": 6 * 5.5 / 10.5, "2d": 4 * 4 / 6, "2e": 6 * 5.5 / 7}),
     Sample(
         "notebook_for_gpu",
         ("lab1.threshold_without_learning_rate", "lab2.mean_of_batch_accuracies"),
