@@ -69,7 +69,7 @@ def test_points_are_shared_among_quick_and_full_checks(report: Report, assignmen
         )
     found = checks_of(report)
     assert found["finetune_keeps_zeros"].outcome is Outcome.PASSED
-    assert found["finetuned_network_is_sparse"].points == pytest.approx(6 * 2 / 16, abs=1e-4)
+    assert found["finetuned_network_is_sparse"].points == pytest.approx(6 * 2 / 16.5, abs=1e-4)
     assert found["global_network_is_sparse"].outcome is Outcome.FAILED
     assert found["global_network_is_accurate"].outcome is Outcome.SKIPPED
     assert not report.has_error()
