@@ -43,6 +43,15 @@ def test_a_second_pass_before_the_step_is_no_step(graded: Graded) -> None:
     assert failed == {"finetune_runs_one_epoch"}
 
 
+def test_a_batch_without_a_step_is_noticed(graded: Graded) -> None:
+    skipping = TWICE.replace("optimizer.step()", "right and optimizer.step()")
+    skipping = skipping.replace("right += (net(images).argmax(1) == labels).sum().item()", "")
+    skipping += "        right = 1\n"
+    report = graded("2c", lab2_pruning=skipping)
+    failed = {c.name for part in report.parts for c in part.checks if c.points < c.max_points}
+    assert "finetune_clears_its_gradients" in failed
+
+
 SWAPPING = """
 def _forward(self, x):
     own = self.conv.weight.data
