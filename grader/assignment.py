@@ -130,6 +130,16 @@ class Experiment(_Model):
         """Whether its network is trained, and not only made and measured."""
         return self.method not in ("evaluate", "one_shot", "ptq")
 
+    @property
+    def ramps(self) -> bool:
+        """Whether it is pruned in steps over some epochs."""
+        return self.method in ("iterative", "global_iterative")
+
+    @property
+    def prunes_to_target(self) -> bool:
+        """Whether it is pruned to the term's target."""
+        return self.ramps or self.method == "finetune"
+
     @model_validator(mode="after")
     def _values_and_starts(self) -> Self:
         if (self.method in ("one_shot", "ptq", "qat", "regrown")) != (self.over is not None):
@@ -262,6 +272,11 @@ class Assignment(_Model):
     def hidden_checks(self) -> set[str]:
         """The checks whose cases students do not see."""
         return {name for part in self.parts.values() for name in part.hidden}
+
+    @property
+    def trainings(self) -> list[str]:
+        """By each training that ``--rerun`` runs again, the part that it belongs to."""
+        return [part.id for part in self.parts.values() for _ in part.rerun]
 
 
 def load_assignment(path: Path) -> Assignment:

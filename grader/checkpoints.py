@@ -27,7 +27,8 @@ SUFFIXES = (".pt", ".pth", ".safetensors")
 _OTHER_SUFFIXES = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pkl", ".tar")
 MAX_FILE = 16 * 2**20
 """Bytes of a checkpoint; a larger one is not read."""
-_MAX_FILES = 16
+_MAX_BITS = 16
+"""How many checkpoints are taken whose names tell a number of bits; of others there is a place for each part."""
 
 _PART = re.compile(r"(?<![^_/])(?:lab_?|part_?)?(2c|2d|2e|3c|3d)(?![^_/])")
 _QUANTIZED = re.compile(r"quant|qat")
@@ -81,6 +82,7 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
     unplaced: list[str] = []
     untuned: list[str] = []
     foreign: list[str] = []
+    beyond: list[str] = []
     named = [(entry, _plain(entry.path)) for entry in entries]
     for entry, path in sorted(named, key=lambda pair: (not _TUNED.search(pair[1]), *_order(pair[0]))):
         name = entry.name.casefold()
@@ -92,8 +94,10 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
                 unplaced.append(entry.path)
             elif _is_untuned(slot[0], path):
                 untuned.append(entry.path)
-            elif slot in placed or len(placed) >= _MAX_FILES:
+            elif slot in placed:
                 spare.append(entry.path)
+            elif slot[1] is not None and sum(bits is not None for _, bits in placed) >= _MAX_BITS:
+                beyond.append(entry.path)
             else:
                 placed[slot] = entry, bool(_TUNED.search(path))
     return tuple(
@@ -102,6 +106,7 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
         *note(f"Not taken, since the name does not say which network it is ({_ADVICE})", unplaced),
         *note("Not taken, since by its name it is a network before its fine-tuning, or of another part", untuned),
         *note("Not taken, since another checkpoint has its place", spare),
+        *note(f"Not taken, since more than {_MAX_BITS} checkpoints have a number of bits in their names", beyond),
         *note(f"Not taken, since a checkpoint ends in {listed(SUFFIXES)}", foreign),
     ]
 

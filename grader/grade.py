@@ -143,7 +143,7 @@ class Grader:
             policy = rerun_policy(self._isolation, device)
             return Interview(folder, limits, on_cpu, self._method, isolation=policy)
 
-        rerun = Rerun(self._standard, self._full, trainer) if self._full.rerun else None
+        rerun = Rerun(self._standard, self._full, self._assignment.training, trainer) if self._full.rerun else None
         with empty_interview(Interview, self._assignment, self._isolation) as interview:
             yield Exam(
                 self._assignment, self._standard, submission.checkpoints, interview, written, rerun, self._template

@@ -269,7 +269,7 @@ def _print_table(bench: _Bench, *, markdown: bool = False) -> None:
 
     from grader.runs.table import as_markdown, as_rich, rows
 
-    found = rows(bench.runs.values(), bench.outcomes())
+    found = rows(bench.runs.values(), bench.outcomes(), bench.executor.assignment.full)
     if markdown:
         print(as_markdown(found), end="")
     else:

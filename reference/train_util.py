@@ -381,7 +381,8 @@ def accelerated(net: nn.Module, precision: Precision = "auto") -> Iterator[None]
 
     The channels of a pixel are brought together in memory (channels_last), and with "bfloat16" convolutions and
     matrix products are computed in that precision (automatic mixed precision). Parameters, gradients and outputs
-    are float32 as ever. Use "float32" for numbers that do not depend on what the hardware has.
+    are float32 as ever. Use "float32" for numbers that do not depend on what the hardware has: it leaves out
+    TensorFloat-32 as well, in which CUDA computes convolutions unless it is told not to.
 
     Args:
         net: the network, on its device; images (N, C, H, W) to logits.
@@ -408,10 +409,22 @@ def accelerated(net: nn.Module, precision: Precision = "auto") -> Iterator[None]
     handles = [net.register_forward_pre_hook(before)]
     handles += [net.register_forward_hook(after, prepend=True, always_call=True)]
     try:
-        yield
+        with _exact_convolutions() if precision == "float32" else contextlib.nullcontext():
+            yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextlib.contextmanager
+def _exact_convolutions() -> Iterator[None]:
+    """Within this context CUDA computes float32 convolutions, backward too, without TensorFloat-32."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 @functools.cache

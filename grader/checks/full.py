@@ -76,7 +76,7 @@ def _told(reported: float | None, where: str) -> float:
 def _agrees(reported: float, measured: float, tolerance: float) -> bool:
     """Whether a reported number, in percent or as a fraction, is the measured one."""
     readings = (reported, 100 * reported) if reported <= 1 else (reported,)
-    return any(abs(reading - measured) <= tolerance for reading in readings)
+    return any(round(abs(reading - measured), 4) <= tolerance for reading in readings)
 
 
 def _require_reported(

@@ -44,7 +44,7 @@ class Network:
     """A network that was handed in: float weights, or quantized ones.
 
     ``bits`` is what its name tells, or what its weights do; None for what may be of any number of bits. ``is_tuned``
-    says whether the name tells of fine-tuning.
+    says whether the name tells of fine-tuning, ``is_placed`` whether its weights decided its part.
     """
 
     file: str
@@ -53,6 +53,7 @@ class Network:
     state: Arrays
     notes: tuple[str, ...]
     is_tuned: bool = False
+    is_placed: bool = False
 
     @property
     def shown(self) -> str:
@@ -165,7 +166,7 @@ class Exam:
             is_pruned = measures.sparsity(network.state) > self._term.target_sparsity / 200
         else:
             is_pruned = self.descends_from_a_pruned_one(network.state)
-        return replace(network, part="3d" if is_pruned else "3c")
+        return replace(network, part="3d" if is_pruned else "3c", is_placed=True)
 
     def is_stranger(self, network: Network) -> bool:
         """Whether a network has too little in common with the pre-trained one to descend from it."""
@@ -234,8 +235,8 @@ class Exam:
 
     def _absence(self, part: str) -> str:
         message = f"no network of {_title(part)} was handed in: save its state dict as {_NAMES[part]}"
-        for path, read in self._read.items():
-            if isinstance(read, Network) and read.part.startswith("3") and "bit" not in path and part[0] == "3":
+        for read in self._read.values():
+            if isinstance(read, Network) and read.is_placed and part.startswith("3"):
                 return f"{message} ({read.shown} was taken as that of {_title(read.part)}: it {self._descent(read)})"
         return message
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.assignment import Limits
+from grader.assignment import Limits, Training
 from grader.cases import Arrays
 from grader.errors import CheckFailed, CheckTimedOut, GraderError, InternalError
 from grader.full.reading import counters
@@ -81,11 +81,13 @@ class Rerun:
     Args:
         standard: the training images and the pre-trained network.
         options: how many epochs, how long, and where.
+        training: the recipe.
         interview: opens a worker that holds the staged submission and may use a device; a new one for each function.
     """
 
     standard: Standard
     options: FullOptions
+    training: Training
     interview: Callable[[str], AbstractContextManager[Interview]]
     notes: list[str] = field(default_factory=list)
     """What did not train on the GPU."""
@@ -119,10 +121,12 @@ class Rerun:
 
     def _trained(self, device: str, probe: str, params: Mapping[str, Any], network: Arrays) -> Arrays:
         arrays = {f"net.{name}": array for name, array in network.items()}
+        recipe = self.training.model_dump(include={"batch_size", "lr", "momentum", "reg"})
+        params = {**params, "recipe": recipe, "epochs": self.epochs, "device": device}
         with self.interview(device) as interview:
             self._hand_over_images(interview)
             try:
-                _, answer = interview.ask(probe, {**params, "epochs": self.epochs, "device": device}, arrays)
+                _, answer = interview.ask(probe, params, arrays)
             except CheckTimedOut:
                 minutes = f"{self.options.rerun_minutes:g} minutes"
                 raise CheckTimedOut(f"your code did not finish {counted(self.epochs)} within {minutes}") from None

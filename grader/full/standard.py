@@ -26,7 +26,7 @@ from grader.notebook import listed
 from grader.worker.sandbox.policy import Policy
 
 __all__ = ["FullOptions", "Images", "Materials", "Standard", "empty_interview", "load_standard", "no_images",
-           "pretrained_content", "read_materials", "read_pretrained", "require_cifar10"]  # fmt: skip
+           "patient_limits", "pretrained_content", "read_materials", "read_pretrained", "require_cifar10"]  # fmt: skip
 
 _CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 _LARGEST = 64 * 2**20
@@ -115,7 +115,7 @@ def read_materials(
     path = options.pretrained or locations.pretrained()
     content = pretrained_content(path)
     # A worker without student code reads the user's files, and torch stays out of this process.
-    with Interview(pristine, _patient(assignment), isolation=Policy.none()) as trusted:
+    with Interview(pristine, patient_limits(assignment), isolation=Policy.none()) as trusted:
         _, model = _asked(trusted, "cifar.model", {"net": {}})
         test = _image_set(trusted, "test", options.data)
         train = _image_set(trusted, "train", options.data) if options.rerun else Images(())
@@ -124,8 +124,8 @@ def read_materials(
     return Materials(options, path.name, digest, pretrained, test, train)
 
 
-def _patient(assignment: Assignment) -> Limits:
-    """The limits of workers that hold no student's code."""
+def patient_limits(assignment: Assignment) -> Limits:
+    """The limits of workers that measure, and hold no student's code."""
     seconds = assignment.full.evaluation_seconds
     return assignment.limits.model_copy(
         update={"probe_seconds": seconds, "least_seconds": seconds, "submission_seconds": math.inf}
@@ -152,7 +152,7 @@ def load_standard(
     network = {f"net.{name}": array for name, array in materials.pretrained.items()}
     images, labels = (np.concatenate([part[name] for part in materials.test.parts]) for name in ("images", "labels"))
     shared = {"test.images": images, "test.labels": labels, **network}
-    evaluator = Evaluator(pristine, _patient(assignment), CaseSet({}, shared), isolation=isolation)
+    evaluator = Evaluator(pristine, patient_limits(assignment), CaseSet({}, shared), isolation=isolation)
     return Standard(materials.pretrained, materials.name, len(images), evaluator, materials.train)
 
 
@@ -227,7 +227,7 @@ def require_cifar10(classes: Sequence[str], data: Path | None) -> None:
 
 def _image_set(trusted: Interview, split: str, data: Path | None) -> Images:
     directory = str(data) if data else os.environ.get("CIFAR10_DIR") or None
-    params = {"split": split, "directory": directory and os.path.abspath(directory)}
+    params = {"split": split, "directory": directory and os.path.abspath(os.path.expanduser(directory))}
     parts: list[Arrays] = []
     count = 1
     while sum(len(part["labels"]) for part in parts) < count:

@@ -45,7 +45,8 @@ class Profile:
         keys = keys_of(assignment)
         if self.materials is None:
             return keys
-        told = f"{keys.checks} {self.materials.digest}"
+        recipe = assignment.training.model_dump_json(exclude={"pretrain"}) if self.is_rerun else ""
+        told = f"{keys.checks} {self.materials.digest} {recipe}"
         return keys._replace(checks=hashlib.sha256(told.encode()).hexdigest())
 
     def seconds(self, assignment: Assignment) -> float:
@@ -56,7 +57,8 @@ class Profile:
             return seconds
         seconds += limits.submission_seconds + _MEASUREMENTS * assignment.full.evaluation_seconds  # to open, to measure
         if self.is_rerun:
-            seconds += _trainings(assignment) * (60 * self.materials.options.rerun_minutes + _MARGIN)
+            attempts = 2 if self.needs_gpu else 1  # what fails on the GPU has its whole time on the CPU
+            seconds += len(assignment.trainings) * attempts * (60 * self.materials.options.rerun_minutes + _MARGIN)
         return seconds
 
     def is_outdated(self, report: Report, assignment: Assignment) -> bool:
@@ -71,7 +73,3 @@ class Profile:
 
 
 QUICK = Profile()
-
-
-def _trainings(assignment: Assignment) -> int:
-    return sum(len(part.rerun) for part in assignment.parts.values())

@@ -19,10 +19,6 @@ from grader.worker.student import ProbeFailed, Student
 
 __all__ = ["cuda", "finetune", "iterative_prune", "keep", "quantize"]
 
-_BATCH = 256
-_LR, _MOMENTUM, _DECAY = 0.002, 0.875, 1e-4
-"""The recipe of the assignment."""
-
 _parts: list[Mapping[str, Array]] = []
 
 
@@ -41,29 +37,31 @@ def cuda(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply
         raise ProbeFailed("raised", str(error).splitlines()[0].partition(". ")[0]) from None
 
 
-def _loader(student: Student, device: str) -> Any:
+def _loader(student: Student, params: Params) -> Any:
     """The batches of the assignment: in random order, flipped and cropped at random, normalised."""
+    device, batch_size = params["device"], params["recipe"]["batch_size"]
     images, labels = (
         torch.from_numpy(np.concatenate([part[name] for part in _parts])).to(device) for name in ("images", "labels")
     )
     image_set = student.attribute("train_util", "ImageSet")(images, labels, ())
     torch.backends.mkldnn.set_flags(True)  # type: ignore[no-untyped-call]  # quicker than torch's own kernels on a network of this size
-    return student.attribute("train_util", "Loader")(image_set, _BATCH, shuffle=True, augment=True)
+    return student.attribute("train_util", "Loader")(image_set, batch_size, shuffle=True, augment=True)
 
 
 def _network(student: Student, arrays: Mapping[str, Array], device: str) -> nn.Module:
     return load(build(student, {"net": {}}), arrays).to(device)
 
 
-def _optimizer(net: nn.Module) -> torch.optim.SGD:
-    return torch.optim.SGD(net.parameters(), lr=_LR, momentum=_MOMENTUM, weight_decay=_DECAY)
+def _optimizer(net: nn.Module, params: Params) -> torch.optim.SGD:
+    recipe = params["recipe"]
+    return torch.optim.SGD(net.parameters(), recipe["lr"], recipe["momentum"], weight_decay=recipe["reg"])
 
 
 def finetune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``finetune_after_prune`` once for every epoch."""
     function = student.attribute("lab2_pruning", "finetune_after_prune")
-    net, loader = _network(student, arrays, params["device"]), _loader(student, params["device"])
-    optimizer = _optimizer(net)
+    net, loader = _network(student, arrays, params["device"]), _loader(student, params)
+    optimizer = _optimizer(net, params)
     for _ in range(params["epochs"]):
         student.call(function, net, loader, F.cross_entropy, optimizer, prune=True)
     return {}, student.call(state_arrays, net)
@@ -72,8 +70,8 @@ def finetune(student: Student, params: Params, arrays: Mapping[str, Array]) -> R
 def iterative_prune(student: Student, params: Params, arrays: Mapping[str, Array]) -> Reply:
     """Call ``iterative_prune``; its ramp takes the first half of the epochs."""
     function = student.attribute("lab2_pruning", "iterative_prune")
-    net, loader = _network(student, arrays, params["device"]), _loader(student, params["device"])
-    optimizer = _optimizer(net)
+    net, loader = _network(student, arrays, params["device"]), _loader(student, params)
+    optimizer = _optimizer(net, params)
     options = {"epochs": params["epochs"], "target": params["target"], "ramp_epochs": max(params["epochs"] // 2, 1)}
     student.call(function, net, loader, F.cross_entropy, optimizer, **options)
     return {}, student.call(state_arrays, net)
@@ -83,9 +81,9 @@ def quantize(student: Student, params: Params, arrays: Mapping[str, Array]) -> R
     """Call ``finetune_quantized`` for a number of bits; the float weights that come back."""
     function = student.attribute("lab3_quantization", "finetune_quantized")
     device = params["device"]
-    loader = _loader(student, device)
+    loader = _loader(student, params)
     checkpoint: dict[str, Tensor] = {name: tensor.to(device) for name, tensor in state_dict(arrays).items()}
-    recipe = {"lr": _LR, "momentum": _MOMENTUM, "reg": _DECAY}
+    recipe = {name: params["recipe"][name] for name in ("lr", "momentum", "reg")}
 
     def make_net(num_bits: int) -> nn.Module:
         return build(student, {"net": {}}, int(num_bits)).to(device)

@@ -13,6 +13,7 @@ from grader import locations
 from grader.assignment import Assignment
 from grader.cases import CaseSet
 from grader.evaluator import Evaluator
+from grader.full.standard import patient_limits
 from grader.grade import Grader
 from grader.runs.estimate import train_batches
 from grader.runs.execute import Executor
@@ -73,12 +74,8 @@ def measure_class_cost(executor: Executor, *, rerun: bool) -> ClassCost:
         epoch=_epoch(executor) if rerun else 0.0,
         networks=sum(count for part, count in networks.items() if part in parts),
         standards=sum(count for part, count in standards.items() if part in parts),
-        trainings=_trainings(assignment),
+        trainings=len(assignment.trainings),
     )
-
-
-def _trainings(assignment: Assignment) -> int:
-    return sum(len(part.rerun) for part in assignment.parts.values())
 
 
 def _grading(assignment: Assignment) -> float:
@@ -95,7 +92,7 @@ def _measurement(executor: Executor) -> float:
     images = executor.test_set.images[:_TESTED].cpu().numpy()
     labels = executor.test_set.labels[:_TESTED].cpu().numpy()
     shared = {"test.images": images, "test.labels": labels, **{f"net.{name}": array for name, array in state.items()}}
-    evaluator = Evaluator(locations.pristine(), executor.assignment.limits, CaseSet({}, shared))
+    evaluator = Evaluator(locations.pristine(), patient_limits(executor.assignment), CaseSet({}, shared))
     try:
         evaluator.accuracy({})
         name = next(iter(state))
@@ -106,20 +103,20 @@ def _measurement(executor: Executor) -> float:
 
 
 def _epoch(executor: Executor) -> float:
-    """The trainings as students write them: float32, on one thread; the last of them quantizes."""
+    """The trainings as students write them: float32, on one thread; those of Lab 3 quantize."""
     network, device = executor.code.network, executor.device
-    depth, bits = executor.assignment.training.num_layers, max(executor.assignment.term.finetuned_bits)
+    depth, most = executor.assignment.training.num_layers, max(executor.assignment.term.finetuned_bits)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        speeds = [
-            train_batches(executor, network.ResNetCIFAR(num_layers=depth, Nbits=quantized).to(device))
-            for quantized in (None, bits)
-        ]
+        seconds = {
+            bits: len(executor.train_set)
+            / train_batches(executor, network.ResNetCIFAR(num_layers=depth, Nbits=bits).to(device))
+            for bits in (None, most)
+        }
     finally:
         torch.set_num_threads(threads)
-    plain, quantized = (len(executor.train_set) / speed for speed in speeds)
-    return (_trainings(executor.assignment) - 1) * plain + quantized
+    return sum(seconds[most if part.startswith("3") else None] for part in executor.assignment.trainings)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -47,7 +47,7 @@ def train_batches(executor: Executor, net: nn.Module) -> float:
     """Train a network for a few batches, after one to warm up; the images per second."""
     training = executor.assignment.training
     loader = executor.code.train_util.Loader(executor.train_set, training.batch_size, shuffle=True, augment=True)
-    optimizer = torch.optim.SGD(net.parameters(), training.lr, training.momentum)
+    optimizer = torch.optim.SGD(net.parameters(), training.lr, training.momentum, weight_decay=training.reg)
     times = [(len(targets), _timed(net, optimizer, inputs, targets)) for inputs, targets in islice(loader, _BATCHES)]
     after = times[1:] or times
     return sum(count for count, _ in after) / sum(seconds for _, seconds in after)

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from grader.assignment import Assignment
@@ -25,11 +24,14 @@ from grader.full.standard import no_images, pretrained_content, read_pretrained,
 from grader.runs.cleaning import INPUTS
 from grader.runs.code import Code
 from grader.runs.methods import Making, make
-from grader.runs.networks import read_network
+from grader.runs.networks import digest_of_tensor, pack, read_network, state_on_cpu
 from grader.runs.plan import PRETRAIN, Run
 from grader.runs.rounds import Rounds, Watch
 
 __all__ = ["Executor", "Outcome", "read_outcome"]
+
+_VERSION = 1
+"""Of how runs are carried out; raised when ``methods`` or ``rounds`` come to other numbers from the same inputs."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -114,22 +116,40 @@ class Executor:
         return run.name == PRETRAIN and self.pretrained is not None
 
     def inputs(self, run: Run, runs: Mapping[str, Run]) -> dict[str, Any]:
-        """Everything that a run's numbers depend on; plain data."""
+        """What is asked of a run, as plain data: it decides the numbers, but for the machine and torch.
+
+        Those are left out, so that a run that was begun or made elsewhere serves here; the outcome names them.
+        """
         if self.is_given(run):
-            weights = {name: _digest_of_tensor(value) for name, value in self.weights.items()}
+            weights = {name: digest_of_tensor(value) for name, value in self.weights.items()}
             return {"code": self.code.digest, "images": self._images_digest, "weights": weights}
         return {
+            "version": _VERSION,
             "code": self.code.digest,
             "images": self._images_digest,
             "experiment": run.experiment.model_dump(mode="json", exclude={"title", "published", "optional"}),
             "value": run.value,
             "epochs": run.epochs,
-            "training": self.assignment.training.model_dump(mode="json"),
-            "target": self.assignment.term.target_sparsity,
-            "ramp": self.assignment.term.ramp_epochs,
+            "training": self._recipe(run),
+            "target": self.assignment.term.target_sparsity if run.experiment.prunes_to_target else None,
+            "ramp": self._ramp(run),
             "precision": self.precision if run.experiment.trains else "",
             "start": self.key(runs[run.start], runs) if run.start else "",
         }
+
+    def _recipe(self, run: Run) -> dict[str, Any]:
+        """What of the recipes in the rubric a run follows."""
+        training = self.assignment.training
+        followed: dict[str, Any] = {}
+        if run.name == PRETRAIN:
+            followed = training.pretrain.model_dump(mode="json")
+        elif run.experiment.trains:
+            followed = training.model_dump(mode="json", exclude={"pretrain"})
+        return {**followed, "num_layers": training.num_layers, "seed": training.seed}
+
+    def _ramp(self, run: Run) -> int | None:
+        """Over how many epochs a run prunes; None where it does so at once or not at all."""
+        return min(self.assignment.term.ramp_epochs, run.epochs) if run.experiment.ramps else None
 
     def key(self, run: Run, runs: Mapping[str, Run]) -> str:
         """A digest of the inputs."""
@@ -187,7 +207,7 @@ class Executor:
         )
         net = self._made(making)
         outcome = self._measured(net, run, precision)
-        write_atomically(folder / _NETWORK, [save(_on_cpu(net.state_dict()))])
+        write_atomically(folder / _NETWORK, [pack(state_on_cpu(net))])
         write_atomically(folder / _OUTCOME, [json.dumps(asdict(outcome), indent=1).encode()])
         return outcome
 
@@ -235,8 +255,7 @@ class Executor:
     def _rounds(self, run: Run, folder: Path, watch: Watch, precision: str) -> Rounds | None:
         if not run.experiment.trains or self.is_given(run):
             return None
-        training, term = self.assignment.training, self.assignment.term
-        ramp = run.experiment.method in ("iterative", "global_iterative")
+        training = self.assignment.training
         loader = self.code.train_util.Loader(
             self.train_set,
             training.pretrain.batch_size if run.name == PRETRAIN else training.batch_size,
@@ -249,7 +268,7 @@ class Executor:
             folder,
             self.test,
             watch,
-            settled=min(term.ramp_epochs, run.epochs) if ramp else 1,
+            settled=self._ramp(run) or 1,
             accelerated=partial(self.code.train_util.accelerated, precision=precision),
             like=self._like,
         )
@@ -277,7 +296,7 @@ class Executor:
     def _images_digest(self) -> str:
         digest = hashlib.sha256()
         for images in (self.train_set, self.test_set):
-            digest.update(_digest_of_tensor(images.images).encode() + _digest_of_tensor(images.labels).encode())
+            digest.update(digest_of_tensor(images.images).encode() + digest_of_tensor(images.labels).encode())
         return digest.hexdigest()
 
 
@@ -289,18 +308,11 @@ def read_outcome(folder: Path) -> Outcome | None:
         return None
 
 
-def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
-
-
 def _digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _digest_of_tensor(tensor: Tensor) -> str:
-    array = tensor.detach().cpu().contiguous().numpy()
-    return hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + array.tobytes()).hexdigest()
-
-
 def _called(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() or device.type
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.machine() if device.type == "cpu" else device.type

@@ -38,7 +38,7 @@ class Run:
 
 
 def plan(assignment: Assignment, epochs: int | None = None) -> dict[str, Run]:
-    """The runs of a term by name, each after the one that it starts from.
+    """The runs of a term by name, each after the one that it starts from; of parts that it leaves out, only starts.
 
     Args:
         assignment: the rubric.
@@ -53,7 +53,8 @@ def plan(assignment: Assignment, epochs: int | None = None) -> dict[str, Run]:
             if run.start is not None and run.start not in runs:
                 raise GraderError(f"experiments.{name} starts from {run.start!r}, but no experiment above it is that")
             runs[run.name] = run
-    return runs
+    wanted = [name for name, run in runs.items() if run.experiment.part in assignment.parts]
+    return {run.name: run for run in chosen(runs, wanted)}
 
 
 def _each(name: str, experiment: Experiment, assignment: Assignment, epochs: int | None) -> Iterator[Run]:

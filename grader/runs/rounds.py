@@ -13,13 +13,11 @@ from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from grader.files import write_atomically
-from grader.runs.networks import fits
+from grader.runs.networks import fits, pack, state_on_cpu, unpack
 
 __all__ = ["Rounds", "Watch", "read_curve", "read_metrics"]
 
@@ -169,7 +167,7 @@ class Rounds:
             "images_per_second": round(len(self.dataset) / seconds, 1),
         }
         if self._epoch >= self._settled and all(test_accuracy > earlier for earlier in eligible):
-            write_atomically(self._folder / "best.safetensors", [save(_weights(self._net))])
+            write_atomically(self._folder / "best.safetensors", [pack(state_on_cpu(self._net))])
         self._metrics.append(metrics)
         lines = "".join(f"{json.dumps(line)}\n" for line in self._metrics)
         write_atomically(self._folder / "metrics.jsonl", [lines.encode()])
@@ -177,33 +175,29 @@ class Rounds:
         self._watch.ended(metrics)
 
     def _packed(self) -> bytes:
-        tensors = {f"{_NET}{name}": value for name, value in _weights(self._net).items()}
+        tensors = {f"{_NET}{name}": value for name, value in state_on_cpu(self._net).items()}
         state = self._optimizer.state if self._optimizer else {}
         for name, parameter in self._net.named_parameters():
             if "momentum_buffer" in state.get(parameter, {}):
                 tensors[f"{_MOMENTUM}{name}"] = state[parameter]["momentum_buffer"].cpu().contiguous()
         tensors[_GENERATOR] = self._loader.generator.get_state()
-        return save(tensors, {"epoch": str(self._epoch)})
-
-
-def _weights(net: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+        return pack(tensors, epoch=str(self._epoch))
 
 
 def _loss_and_right(logits: Tensor, targets: Tensor) -> Tensor:
     """The sum of the losses, and the number of right ones."""
-    loss = F.cross_entropy(logits.float(), targets, reduction="sum")
+    loss = F.cross_entropy(logits, targets, reduction="sum")
     return torch.stack([loss, (logits.argmax(dim=1) == targets).sum()])
 
 
 def _read_snapshot(path: Path, like: Mapping[str, Tensor]) -> _Snapshot | None:
     """The snapshot, or None if there is none that can be used: writing is atomic, but a disk may fail."""
+    found = unpack(path)
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-            snapshot = _Snapshot(int((file.metadata() or {})["epoch"]), tensors)
+        tensors, facts = found or ({}, {})
+        snapshot = _Snapshot(int(facts["epoch"]), tensors)
         torch.Generator().set_state(tensors[_GENERATOR])
-    except (OSError, SafetensorError, LookupError, ValueError, TypeError, RuntimeError):
+    except (LookupError, ValueError, TypeError, RuntimeError):
         return None
     momentum = snapshot.part(_MOMENTUM)
     known = {name: like[name] for name in momentum.keys() & like.keys()}

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from rich.table import Column, Table
 
+from grader.assignment import FullThresholds
 from grader.runs.execute import Outcome
 from grader.runs.plan import Run
 
 __all__ = ["Row", "as_markdown", "as_rich", "rows"]
 
-NUMBERS = ("accuracy %", "drop", "sparsity %", "epochs", "published %")
+NUMBERS = ("accuracy %", "drop", "accepted", "sparsity %", "epochs", "published %")
 NOT_MEASURED = "not measured"
 
 
@@ -25,28 +26,44 @@ class Row:
     network: str
     accuracy: str
     drop: str
+    accepted: str
     sparsity: str
     epochs: str
     published: str
 
     def numbers(self) -> tuple[str, ...]:
         """The cells below ``NUMBERS``."""
-        return (self.accuracy, self.drop, self.sparsity, self.epochs, self.published)
+        return (self.accuracy, self.drop, self.accepted, self.sparsity, self.epochs, self.published)
 
 
-def rows(runs: Iterable[Run], outcomes: Mapping[str, Outcome]) -> list[Row]:
-    """The rows of all runs but the pre-training, which ``float`` measures; drops are percentage points below it."""
+def rows(runs: Iterable[Run], outcomes: Mapping[str, Outcome], thresholds: FullThresholds) -> list[Row]:
+    """The rows of all runs but the pre-training, which ``float`` measures.
+
+    Drops are percentage points below it; beside them stand those that a student's network may have.
+    """
     baseline = outcomes["float"].accuracy if "float" in outcomes else None
     named = {run.name: run for run in runs}
-    return [_row(run, named, outcomes, baseline) for run in named.values() if run.experiment.method != "pretrain"]
+    return [
+        _row(run, named, outcomes, baseline, thresholds)
+        for run in named.values()
+        if run.experiment.method != "pretrain"
+    ]
 
 
-def _row(run: Run, named: Mapping[str, Run], outcomes: Mapping[str, Outcome], baseline: float | None) -> Row:
+def _row(
+    run: Run,
+    named: Mapping[str, Run],
+    outcomes: Mapping[str, Outcome],
+    baseline: float | None,
+    thresholds: FullThresholds,
+) -> Row:
     outcome = outcomes.get(run.name)
+    largest = _largest_drop(run, thresholds)
+    accepted = "" if largest is None else f"{largest:.2f}"
     published = "" if run.published is None else f"{run.published:.2f}"
     part, name = run.experiment.part, _network(run)
     if outcome is None:
-        return Row(part, run.name, name, NOT_MEASURED, "", "", "", published)
+        return Row(part, run.name, name, NOT_MEASURED, "", accepted, "", "", published)
     drop = "" if baseline is None else f"{100 * (baseline - outcome.accuracy):.2f}"
     epochs = "" if not outcome.planned else f"{outcome.epochs}"
     if _is_short(outcome):
@@ -54,7 +71,23 @@ def _row(run: Run, named: Mapping[str, Run], outcomes: Mapping[str, Outcome], ba
     elif (start := _short_start(run, named, outcomes)) is not None:
         epochs = f"{epochs} from a run of {_passes(start)}".strip()
     accuracy, sparsity = f"{100 * outcome.accuracy:.2f}", f"{100 * outcome.sparsity:.3f}"
-    return Row(part, run.name, name, accuracy, drop, sparsity, epochs, published)
+    return Row(part, run.name, name, accuracy, drop, accepted, sparsity, epochs, published)
+
+
+def _largest_drop(run: Run, thresholds: FullThresholds) -> float | None:
+    """What the full profile accepts of such a network; None for one that is not handed in."""
+    match run.experiment.method, run.experiment.part:
+        case "finetune", _:
+            return thresholds.finetuned_max_drop
+        case "iterative", _:
+            return thresholds.iterative_max_drop
+        case "global_iterative", _:
+            return thresholds.global_max_drop
+        case "qat", "3c":
+            return thresholds.quantized_max_drop[int(run.value or 0)]
+        case "qat", "3d":
+            return thresholds.sparse_quantized_max_drop[int(run.value or 0)]
+    return None
 
 
 def _short_start(run: Run, named: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> Outcome | None:

@@ -90,6 +90,14 @@ def test_a_name_that_tells_of_fine_tuning_has_the_place_before_one_that_does_not
     assert notes == ["Not taken, since another checkpoint has its place: quantized_net_4bit.pt."]
 
 
+def test_many_numbers_of_bits_take_no_place_from_lab_2() -> None:
+    many = [entry(f"quantized_net_after_finetune_{bits}bit.pt") for bits in range(1, 20)]
+    found, notes = collect([*many, entry("net_after_iterative_prune.pt"), entry("quantized_net_after_finetune.pt")])
+    assert {"2d", EITHER} < {item.part for item in found} and len(found) == 18
+    (told,) = notes
+    assert told.startswith("Not taken, since more than 16 checkpoints have a number of bits in their names: ")
+
+
 @pytest.mark.parametrize(
     ("path", "parts"),
     [

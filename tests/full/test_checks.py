@@ -164,7 +164,7 @@ TABLES = {"2c": "[2c]", "2d": "[2d.numbers]", "2e": "[2e]"}
 def test_a_reported_accuracy_is_compared(part: str, session: MakeSession, network: dict[str, np.ndarray]) -> None:
     item, name = handed(part, pruned(network, part)), f"{LAB2[part]}_accuracy_is_as_reported"
     (row,) = session(item).exam.measurements([part])
-    for value in (f"{row.accuracy + 0.9}", f'"{row.accuracy} %"'):
+    for value in (f"{row.accuracy + 0.9}", f"{row.accuracy + 1:.2f}", f"{row.accuracy - 1:.2f}", f'"{row.accuracy} %"'):
         run(session(item, answers=f"{TABLES[part]}\naccuracy = {value}"), name)
     asked = session(item, answers=f"{TABLES[part]}\naccuracy = {row.accuracy + 1.1}")
     found = failure(asked, name)
@@ -174,6 +174,13 @@ def test_a_reported_accuracy_is_compared(part: str, session: MakeSession, networ
     for empty in ('""', "true", "-3", "101", '"good"', "nan"):
         found = failure(session(item, answers=f"{TABLES[part]}\naccuracy = {empty}"), name)
         assert found.message == f"{TABLES[part]} accuracy in answers.toml is empty, or no number from 0 to 100"
+
+
+def test_a_number_at_the_edge_agrees_whatever_binary_fractions_do() -> None:
+    for hundredths in range(1000, 9900):
+        measured = hundredths / 100
+        assert full._agrees(round(measured + 1, 2), measured, 1) and full._agrees(round(measured - 1, 2), measured, 1)
+        assert not full._agrees(round(measured + 1.01, 2), measured, 1)
 
 
 def test_reported_zeros_are_compared(session: MakeSession, network: dict[str, np.ndarray]) -> None:
@@ -329,6 +336,23 @@ def test_a_network_without_a_name_for_its_part_is_placed_by_its_weights(
         assert [network.part for network in exam.networks(part)] == [part]
         with pytest.raises(CheckFailed, match=rf"`{path}` was taken as that of 3\({part[1]}\): it descends from"):
             exam.networks(other)
+
+
+def test_what_a_name_places_is_not_said_to_be_placed_by_its_weights(
+    session: MakeSession, network: dict[str, np.ndarray]
+) -> None:
+    exam = session(handed("3c", pruned(network, "2e"), None, "3c/qat_final.pt")).exam
+    with pytest.raises(CheckFailed) as caught:
+        exam.networks("3d")
+    assert "taken as" not in caught.value.message and "descends" not in caught.value.message
+
+
+def test_a_folder_with_bit_in_its_name_says_nothing_of_bits(
+    session: MakeSession, network: dict[str, np.ndarray]
+) -> None:
+    exam = session(handed(EITHER, network, None, "rabbit/quantized_net_after_finetune.pt")).exam
+    with pytest.raises(CheckFailed, match=r"was taken as that of 3\(c\): it descends from"):
+        exam.networks("3d")
 
 
 @pytest.mark.parametrize("seed", range(1, 7))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,18 @@ def test_a_judge_has_a_deadline_of_the_profile(assignment: Assignment, materials
     assert quick == assignment.limits.submission_seconds + 180
     assert full >= quick + 3 * 60 * materials.options.rerun_minutes
     assert full < 4 * 60 * 60
+    # What fails on a GPU at the end of its time has the same time on the CPU.
+    on_gpu = replace(materials, options=replace(materials.options, rerun_device="cuda"))
+    assert Profile(on_gpu).seconds(assignment) >= quick + 6 * 60 * materials.options.rerun_minutes
+
+
+def test_another_recipe_is_another_result_where_trainings_are_run_again(
+    assignment: Assignment, materials: Materials
+) -> None:
+    steeper = assignment.model_copy(update={"training": assignment.training.model_copy(update={"lr": 0.01})})
+    plain = replace(materials, options=replace(materials.options, rerun=0))
+    assert Profile(materials).keys(steeper) != Profile(materials).keys(assignment)
+    assert Profile(plain).keys(steeper) == Profile(plain).keys(assignment)
 
 
 def test_what_ran_out_of_time_is_tried_again_on_other_terms_only(

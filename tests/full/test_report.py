@@ -157,10 +157,12 @@ def test_a_pretrained_network_is_a_regular_file_of_some_size(tmp_path: Path) -> 
 def test_the_variable_names_the_data_set(
     assignment: Assignment, data: Path, pretrained_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CIFAR10_DIR", str(data))
-    made = load_standard(assignment, FullOptions(None, pretrained_file), locations.pristine())
-    assert made.images == 40
-    made.evaluator.close()
+    monkeypatch.setenv("HOME", str(data.parent))
+    for named in (data, Path("~", data.name)):
+        monkeypatch.setenv("CIFAR10_DIR", str(named))
+        made = load_standard(assignment, FullOptions(None, pretrained_file), locations.pristine())
+        assert made.images == 40
+        made.evaluator.close()
 
 
 def test_the_command_line(folder: Path, data: Path, pretrained_file: Path) -> None:

@@ -93,6 +93,35 @@ def test_the_reference_passes_and_is_measured(rerun: Rerun) -> None:
     assert not report.has_error()
 
 
+TELLING = """
+_right = finetune_after_prune
+def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
+    told = {name: optimizer.defaults[name] for name in ("lr", "momentum", "weight_decay")}
+    raise ValueError(f"{trainloader.batch_size} {told}")
+"""
+
+
+def test_the_recipe_is_the_rubrics(assignment: Assignment, standard: Standard) -> None:
+    training = assignment.training.model_copy(update={"batch_size": 8, "lr": 0.25, "momentum": 0.5, "reg": 0.125})
+    asked: list[dict[str, object]] = []
+
+    def ask(_probe: str, params: dict[str, object], _arrays: Arrays) -> tuple[object, Arrays]:
+        asked.append(params)
+        return {}, {}
+
+    interview = cast(Interview, SimpleNamespace(ask=ask))
+    rerunning = Rerunning(standard, FullOptions(rerun=2), training, lambda _: nullcontext(interview))
+    rerunning.trained("rerun.iterative_prune", {"target": 70}, {})
+    recipe = {"batch_size": 8, "lr": 0.25, "momentum": 0.5, "reg": 0.125}
+    assert asked == [{"target": 70, "recipe": recipe, "epochs": 2, "device": "cpu"}]
+
+
+def test_students_code_trains_by_the_recipe(rerun: Rerun, assignment: Assignment) -> None:
+    training = assignment.training
+    told = {"lr": training.lr, "momentum": training.momentum, "weight_decay": training.reg}
+    assert f"{training.batch_size} {told}" in check(rerun("2c", lab2_pruning=TELLING), "2c").message
+
+
 FORGOTTEN_MASK = """
 _right = finetune_after_prune
 def finetune_after_prune(net, trainloader, criterion, optimizer, prune=True):
@@ -121,12 +150,15 @@ def test_half_precision_is_converted_as_in_a_checkpoint(dtype: torch.dtype, pret
     assert (found["net.final_fc.linear.weight"] == rounded).all()
 
 
-def test_a_worker_that_is_lost_before_student_code_runs_is_the_graders_fault(standard: Standard) -> None:
+def test_a_worker_that_is_lost_before_student_code_runs_is_the_graders_fault(
+    standard: Standard, assignment: Assignment
+) -> None:
     def lost(*_: object) -> None:
         raise CheckFailed(f"{BROKEN}: it ended with signal 9")
 
     ready = replace(standard, train=Images(({},)))
-    asked = Rerunning(ready, FullOptions(rerun=1), lambda _: nullcontext(cast(Interview, SimpleNamespace(ask=lost))))
+    interview = cast(Interview, SimpleNamespace(ask=lost))
+    asked = Rerunning(ready, FullOptions(rerun=1), assignment.training, lambda _: nullcontext(interview))
     with pytest.raises(InternalError, match="did not reach the worker of a re-run"):
         asked.trained("rerun.finetune", {}, {})
 
@@ -180,7 +212,7 @@ def test_a_quantized_training_that_trains_nothing_fails(
     measured = replace(standard, pretrained=untrained, evaluator=cast(Evaluator, _Accuracies()))
     written = read_written(b"")
     with empty_interview(Interview, assignment, None) as interview:
-        rerun = Function(measured, FullOptions(rerun=1), lambda _: nullcontext(interview))
+        rerun = Function(measured, FullOptions(rerun=1), assignment.training, lambda _: nullcontext(interview))
         exam = Exam(assignment, measured, (), interview, written, rerun)
         asked = Session(assignment, interview, CaseSet({}, {}), None, measured.evaluator, written, exam)
         with nullcontext() if trains else pytest.raises(CheckFailed, match="`finetune_quantized` makes a network that"):

@@ -505,6 +505,20 @@ def test_accelerated_reaches_copies_and_survives_errors() -> None:
     assert net.seen == []
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_float32_leaves_out_tensor_float_32_and_puts_back_what_was(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch of CUDA's convolutions, which can be set without CUDA."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    net = ResNetCIFAR(num_layers=8)
+    with train_util.accelerated(net, "float32"):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 is allowed
+    with train_util.accelerated(net, "bfloat16"):
+        assert torch.backends.cudnn.allow_tf32 is allowed
+
+
 def test_layouts_that_corrupt_memory_are_not_chosen() -> None:
     inputs = torch.rand(1, 3, 8, 8)
     for width, together in ((6, False), (16, True)):

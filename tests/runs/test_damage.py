@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from typer.testing import CliRunner
 
 from grader.assignment import Assignment
@@ -18,6 +17,7 @@ from grader.cli import app
 from grader.errors import GraderError
 from grader.runs.code import Code
 from grader.runs.execute import Executor
+from grader.runs.networks import pack, unpack
 from grader.runs.plan import Run
 from grader.runs.pretrained import keep
 from tests.runs.conftest import Silence
@@ -31,11 +31,15 @@ def with_tensor(name: str, value: torch.Tensor) -> Damage:
     def damage(content: bytes) -> bytes:
         path = Path("damaged.safetensors")
         path.write_bytes(content)
-        with safe_open(path, "pt") as file:
-            tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
-        return save({**tensors, name: value}, metadata)
+        tensors, facts = unpack(path) or ({}, {})
+        return pack({**tensors, name: value}, **facts)
 
     return damage
+
+
+def flipped(content: bytes) -> bytes:
+    """With another bit in its last number."""
+    return content[:-1] + bytes([content[-1] ^ 1])
 
 
 def line(epoch: int) -> bytes:
@@ -56,14 +60,17 @@ ENDED = {
     "net.safetensors": {
         "empty": lambda content: b"",
         "truncated": lambda content: content[:-1],
-        "another network": lambda content: save({"weight": torch.zeros(2)}),
+        "a bit flipped": flipped,
+        "another network": lambda content: pack({"weight": torch.zeros(2)}),
+        "by another program": lambda content: save(load(content)),
     },
 }
 SNAPSHOT = {
     "last.safetensors": {
         "truncated": lambda content: content[:-1],
-        "no metadata": lambda content: save({"generator": torch.Generator().get_state()}),
-        "another network": lambda content: save({"generator": torch.Generator().get_state()}, {"epoch": "1"}),
+        "a bit flipped": flipped,
+        "no epoch": lambda content: pack({"generator": torch.Generator().get_state()}),
+        "another network": lambda content: pack({"generator": torch.Generator().get_state()}, epoch="1"),
         "another shape": with_tensor("net.final_fc.linear.bias", torch.zeros(3)),
         "a momentum of nothing": with_tensor("momentum.weight", torch.zeros(3)),
         "no state of a generator": with_tensor("generator", torch.zeros(3)),

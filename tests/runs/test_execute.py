@@ -14,6 +14,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from grader import locations
+from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.runs import submission
 from grader.runs.execute import Executor, Outcome
@@ -71,9 +72,25 @@ def test_what_has_ended_is_not_done_again(finished: Executor, runs: dict[str, Ru
 
 def test_changed_inputs_are_another_run(finished: Executor, runs: dict[str, Run]) -> None:
     """Of the run itself, and of what it starts from; what does not depend on the change stays."""
-    steeper = finished.assignment.training.model_copy(update={"lr": 0.01})
-    changed = replace(finished, assignment=finished.assignment.model_copy(update={"training": steeper}))
-    assert changed.key(runs["qat-3"], runs) != finished.key(runs["qat-3"], runs)
+
+    def changed_by(assignment: Assignment) -> set[str]:
+        other = replace(finished, assignment=assignment)
+        return {name for name, run in runs.items() if other.key(run, runs) != finished.key(run, runs)}
+
+    course = finished.assignment
+    pruned = {"finetuned", "iterative", "global-iterative"} | {name for name in runs if name.startswith("sparse-")}
+    regrown = {name for name in runs if name.startswith("regrown-")}
+    tuned = {name for name, run in runs.items() if run.experiment.trains and name != "pretrain"}
+    steeper = course.training.model_copy(update={"lr": 0.01})
+    assert changed_by(course.model_copy(update={"training": steeper})) == tuned | pruned | regrown
+    sparser = course.term.model_copy(update={"target_sparsity": 80.0})
+    assert changed_by(course.model_copy(update={"term": sparser})) == pruned | regrown
+    slower = course.term.model_copy(update={"ramp_epochs": 1})
+    assert "pretrain" not in (ramped := changed_by(course.model_copy(update={"term": slower})))
+    assert "iterative" in ramped and "finetuned" not in ramped and "qat-3" not in ramped
+    longer = course.training.pretrain.model_copy(update={"lr": 0.3})
+    again = course.training.model_copy(update={"pretrain": longer})
+    assert changed_by(course.model_copy(update={"training": again})) == set(runs)
     other = replace(finished, code=replace(finished.code, digest="other"))
     assert other.key(runs["float"], runs) != finished.key(runs["float"], runs)
     renamed = {**runs, "qat-3": replace(runs["qat-3"], experiment=runs["qat-3"].experiment.model_copy(
@@ -175,11 +192,11 @@ def test_no_number_is_made_of_float64_on_the_device(
 
 
 def test_the_table_marks_what_was_not_measured_as_planned(
-    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run]
+    short: Assignment, outcomes: dict[str, Outcome], runs: dict[str, Run]
 ) -> None:
     del outcomes["qat-2"]
     outcomes["qat-3"] = replace(outcomes["qat-3"], epochs=1)
-    shown = {row.run: row for row in rows(runs.values(), outcomes)}
+    shown = {row.run: row for row in rows(runs.values(), outcomes, short.full)}
     assert "pretrain" not in shown
     assert shown["qat-2"].accuracy == "not measured"
     assert shown["qat-3"].epochs == "1 of 3"
@@ -189,11 +206,29 @@ def test_the_table_marks_what_was_not_measured_as_planned(
     assert "| 3c | quantized and fine-tuned, 2 bits | not measured |" in text
 
 
-def test_the_table_marks_what_starts_from_a_shortened_run(outcomes: dict[str, Outcome], runs: dict[str, Run]) -> None:
+def test_the_table_shows_the_drops_that_are_accepted(
+    short: Assignment, outcomes: dict[str, Outcome], runs: dict[str, Run]
+) -> None:
+    """Of what a student hands in, and of nothing else; at the threshold of its own part and number of bits."""
+    accepted = {row.run: row.accepted for row in rows(runs.values(), outcomes, short.full)}
+    thresholds = short.full
+    expected = {
+        "finetuned": thresholds.finetuned_max_drop,
+        "iterative": thresholds.iterative_max_drop,
+        "global-iterative": thresholds.global_max_drop,
+        **{f"qat-{bits}": thresholds.quantized_max_drop[bits] for bits in (3, 2)},
+        **{f"sparse-qat-{bits}": thresholds.sparse_quantized_max_drop[bits] for bits in (3, 2)},
+    }
+    assert {name: float(told) for name, told in accepted.items() if told} == expected
+
+
+def test_the_table_marks_what_starts_from_a_shortened_run(
+    short: Assignment, outcomes: dict[str, Outcome], runs: dict[str, Run]
+) -> None:
     """But not what starts from a checkpoint that was given, which counts no epoch."""
     outcomes["global-iterative"] = replace(outcomes["global-iterative"], epochs=1)
     outcomes["pretrain"] = replace(outcomes["pretrain"], epochs=0)
-    shown = {row.run: row.epochs for row in rows(runs.values(), outcomes)}
+    shown = {row.run: row.epochs for row in rows(runs.values(), outcomes, short.full)}
     assert shown["global-iterative"] == "1 of 3"
     assert shown["sparse-ptq-3"] == "from a run of 1 of 3"
     assert shown["sparse-qat-3"] == "3 from a run of 1 of 3"
@@ -201,11 +236,13 @@ def test_the_table_marks_what_starts_from_a_shortened_run(outcomes: dict[str, Ou
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_a_narrow_table_has_whole_names(outcomes: dict[str, Outcome], runs: dict[str, Run], width: int) -> None:
+def test_a_narrow_table_has_whole_names(
+    short: Assignment, outcomes: dict[str, Outcome], runs: dict[str, Run], width: int
+) -> None:
     outcomes["global-iterative"] = replace(outcomes["global-iterative"], epochs=1)
     del outcomes["finetuned"]
     stream = io.StringIO()
-    Console(file=stream, width=width).print(as_rich(rows(runs.values(), outcomes)))
+    Console(file=stream, width=width).print(as_rich(rows(runs.values(), outcomes, short.full)))
     names = {run.name for run in runs.values() if run.experiment.method != "pretrain"}
     assert names <= set(stream.getvalue().split())
 

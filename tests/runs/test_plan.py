@@ -35,6 +35,16 @@ def test_fewer_epochs_are_for_all_but_the_pretraining() -> None:
     assert runs["ptq-4"].epochs == 0
 
 
+def test_a_term_without_a_part_has_only_those_of_its_runs_that_others_start_from() -> None:
+    def without(*parts: str) -> list[str]:
+        kept = {name: part for name, part in COURSE.parts.items() if name not in parts}
+        return list(plan(COURSE.model_copy(update={"parts": kept})))
+
+    assert without("bonus") == [name for name in plan(COURSE) if not name.startswith("symmetric")]
+    runs = without("2e", "2d", "3c")
+    assert "global-iterative" in runs and not {"iterative", "qat-4"} & set(runs)
+
+
 def test_a_run_needs_what_it_starts_from(runs: dict[str, Run]) -> None:
     assert [run.name for run in chosen(runs, ["sparse-qat-3"])] == ["pretrain", "global-iterative", "sparse-qat-3"]
 
