@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from grader.entries import Entry, note, without_copy_mark
 from grader.errors import TooLarge, UnusableSubmission
-from grader.notebook import listed
+from grader.notebook import listed, printable
 
 __all__ = [  # noqa: RUF022  (sorted as the house sorts)
     "EITHER",
@@ -32,7 +32,10 @@ _MAX_BITS = 16
 
 _PART = re.compile(r"(?<![^_/])(?:lab_?|part_?)?(2c|2d|2e|3c|3d)(?![^_/])")
 _QUANTIZED = re.compile(r"quant|qat")
+_IN_BITS = re.compile(r"(?<!\d)[2-8]_?n?bit|bits?_?=?[2-8](?!\d)")
+"""Not 16 or 32: those are floats."""
 _SPARSE = re.compile(r"sparse|prun|global|iterative")
+_SPARSE_FOLDER = re.compile(r"(?:^|[_/])(?:sparse|pruned)(?:_[^/]*)?$")
 _NEGATED = re.compile(r"(?<![a-z])(?:un|non_?|not_|no_|without_)(?:quant|sparse|prun)[a-z]*")
 _TUNED = re.compile(r"fine_?tun|qat|aware")
 _UNTUNED = re.compile(r"before_?(?:fine_?tun|train)|(?<![a-z])(?:un|no|not|without)_?fine_?tun")
@@ -56,7 +59,7 @@ class HandedIn:
     """One checkpoint file of a submission.
 
     Args:
-        path: where it lies in the submission.
+        path: where it lies in the submission, in characters that can be printed.
         part: 2c, 2d, 2e, 3c, 3d, or EITHER.
         bits: the number of bits that its name tells.
         content: its bytes; empty where ``problem`` says why it was not read.
@@ -83,6 +86,7 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
     untuned: list[str] = []
     foreign: list[str] = []
     beyond: list[str] = []
+    broken: list[str] = []
     named = [(entry, _plain(entry.path)) for entry in entries]
     for entry, path in sorted(named, key=lambda pair: (not _TUNED.search(pair[1]), *_order(pair[0]))):
         name = entry.name.casefold()
@@ -95,17 +99,23 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
             elif _is_untuned(slot[0], path):
                 untuned.append(entry.path)
             elif slot in placed:
-                spare.append(entry.path)
+                before = placed[slot][0]
+                if _is_whole(before) or not _is_whole(entry):
+                    spare.append(entry.path)
+                else:  # an upload that failed, and one that did not
+                    broken.append(before.path)
+                    placed[slot] = entry, bool(_TUNED.search(path))
             elif slot[1] is not None and sum(bits is not None for _, bits in placed) >= _MAX_BITS:
                 beyond.append(entry.path)
             else:
                 placed[slot] = entry, bool(_TUNED.search(path))
     return tuple(
-        _read(HandedIn(entry.path, *slot, is_tuned=tuned), entry) for slot, (entry, tuned) in placed.items()
+        _read(HandedIn(printable(entry.path), *slot, is_tuned=tuned), entry) for slot, (entry, tuned) in placed.items()
     ), [
         *note(f"Not taken, since the name does not say which network it is ({_ADVICE})", unplaced),
         *note("Not taken, since by its name it is a network before its fine-tuning, or of another part", untuned),
         *note("Not taken, since another checkpoint has its place", spare),
+        *note("Not taken, since it is empty, cut off or no checkpoint, and another has its place", broken),
         *note(f"Not taken, since more than {_MAX_BITS} checkpoints have a number of bits in their names", beyond),
         *note(f"Not taken, since a checkpoint ends in {listed(SUFFIXES)}", foreign),
     ]
@@ -132,7 +142,7 @@ def _plain(path: str) -> str:
 def _slot(path: str) -> tuple[str, int | None] | None:
     """The part and the number of bits of a plain path; a folder may name the part."""
     folders, _, stem = path.rpartition("/")
-    part = _named(stem) or _named(folders) or _described(stem)
+    part = _named(stem) or _named(folders) or _described(stem, folders)
     if part is None or part.startswith("2"):
         return None if part is None else (part, None)
     return part, _bits(stem)
@@ -144,12 +154,13 @@ def _named(path: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _described(stem: str) -> str | None:
+def _described(stem: str, folders: str) -> str | None:
     stem = _NEGATED.sub("", stem)
-    if _QUANTIZED.search(stem):
-        if _SPARSE.search(stem):
+    is_quantized = _QUANTIZED.search(stem)
+    if is_quantized or _IN_BITS.search(stem):
+        if _SPARSE.search(stem) or _SPARSE_FOLDER.search(folders):
             return "3d"
-        return EITHER if _bits(stem) is None else "3c"
+        return "3c" if is_quantized and _bits(stem) is not None else EITHER
     if "global" in stem:
         return "2e"
     if "iterative" in stem:
@@ -166,6 +177,17 @@ def _is_untuned(part: str, path: str) -> bool:
     if part.startswith("3") and (_QUANTIZED_OTHERWISE.search(stem) or (_LAB_3B.search(path) and not _named(path))):
         return True
     return _UNTUNED.search(stem) is not None
+
+
+def _is_whole(entry: Entry) -> bool:
+    """Whether a file begins and ends as a checkpoint does; nothing of it is unpacked."""
+    try:
+        content = entry.read(MAX_FILE)
+    except (TooLarge, UnusableSubmission):
+        return False
+    if content.startswith(b"PK"):  # with the end of a zip archive, which a comment of 64 KiB may follow
+        return b"PK\5\6" in content[-(1 << 16) - 22 :]
+    return content.startswith(b"\x80") or content[8:9] == b"{"
 
 
 def _read(item: HandedIn, entry: Entry) -> HandedIn:

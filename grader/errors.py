@@ -3,6 +3,7 @@
 An error meant for a person is one sentence: what is wrong, where, and what to do.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 __all__ = [
@@ -73,6 +74,16 @@ class CheckFailed(GraderError):
         self.received = received
         self.advice = advice
         self.harmless = harmless
+
+    @classmethod
+    def together(cls, failures: "Sequence[CheckFailed]") -> "CheckFailed":
+        """One failure that says what every one of them does."""
+        return CheckFailed(
+            ". ".join(failure.message for failure in failures),
+            expected="; ".join(failure.expected for failure in failures if failure.expected) or None,
+            received="; ".join(failure.received for failure in failures if failure.received) or None,
+            advice=" ".join(dict.fromkeys(failure.advice for failure in failures if failure.advice)) or None,
+        )
 
     def again(self) -> Self:
         """A fresh copy, for every further check that needed the same answer."""

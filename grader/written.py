@@ -63,9 +63,7 @@ class Written:
 
         ``"91.5"`` and ``"91.5 %"`` are read as 91.5.
         """
-        value: object = self.tables.get(part)
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
+        value = self._value(part, *path)
         try:
             number = float(value.replace("%", "").replace(",", ".") if isinstance(value, str) else value)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
@@ -73,6 +71,19 @@ class Written:
         if isinstance(value, bool) or not 0 <= number <= 100:
             return None
         return number
+
+    def what_is_no_number(self, part: str, *path: str) -> str:
+        """What stands where ``number`` finds none, as a short text; empty if nothing does, or a placeholder."""
+        value = self._value(part, *path)
+        if value is None or (isinstance(value, str) and not _meaningful(value)):
+            return ""
+        return f"a {type(value).__name__}" if isinstance(value, (dict, list)) else repr(value)[:40]
+
+    def _value(self, part: str, *path: str) -> object:
+        value: object = self.tables.get(part)
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
 
 
 def _has_verdict(table: object) -> bool:

@@ -19,7 +19,7 @@ from grader.notebook import listed
 from grader.report import Measurement
 from grader.written import Written
 
-__all__ = ["Exam", "Measured", "Network"]
+__all__ = ["Exam", "Measured", "Network", "field", "in_percent", "one_shot_field"]
 
 _NAMES = {
     "2c": "net_after_finetune.pt",
@@ -32,6 +32,24 @@ _NAMES = {
 
 _ONE_SHOT = re.compile(r"q(\d+(?:\.\d+)?)")
 """A field of 2(b) in answers.toml: the percentage that was pruned."""
+
+
+def field(part: str, *path: str) -> str:
+    """How a message names a field of answers.toml: ``[2d.numbers] accuracy``."""
+    name = f'"{path[-1]}"' if "." in path[-1] else path[-1]
+    return f"[{'.'.join((part, *path[:-1]))}] {name}"
+
+
+def one_shot_field(percent: float) -> tuple[str, str]:
+    """Where the accuracy with so many percent of every layer pruned is reported."""
+    return "2b", f"q{percent:g}"
+
+
+def in_percent(reported: float, measured: float) -> float:
+    """A reported number in percent; what is at most 1 may be a fraction, if that is nearer to what was measured."""
+    if reported <= 1 and abs(100 * reported - measured) < abs(reported - measured):
+        return round(100 * reported, 4)
+    return reported
 
 
 def _title(part: str) -> str:
@@ -68,16 +86,6 @@ def _is_among(network: Network, asked: tuple[int, ...]) -> bool:
 
 def _other_bits(network: Network, asked: tuple[int, ...]) -> str:
     return f"{network.shown} has {network.bits} bits, but this term asks for {listed(map(str, asked))}"
-
-
-def _together(failures: list[CheckFailed]) -> CheckFailed:
-    """One failure that says what every one of them does."""
-    return CheckFailed(
-        ". ".join(failure.message for failure in failures),
-        expected="; ".join(failure.expected for failure in failures if failure.expected) or None,
-        received="; ".join(failure.received for failure in failures if failure.received) or None,
-        advice=" ".join(dict.fromkeys(failure.advice for failure in failures if failure.advice)) or None,
-    )
 
 
 @dataclass(frozen=True)
@@ -192,7 +200,7 @@ class Exam:
         if found := self.usable(part):
             return found
         if broken := self._broken(part):
-            raise _together(broken)
+            raise CheckFailed.together(broken)
         raise CheckFailed(self._absence(part))
 
     def usable(self, part: str) -> list[Network]:
@@ -281,8 +289,20 @@ class Exam:
         return round(100 * self.standard.evaluator.baseline, 4)
 
     def reported(self, *path: str) -> float | None:
-        """A number of answers.toml, in percent; None where there is none."""
+        """A number of answers.toml, as it stands there; None where there is none."""
         return self._written.number(*path)
+
+    def required(self, *path: str) -> float:
+        """A number of answers.toml, as it stands there.
+
+        Raises:
+            CheckFailed: there is none.
+        """
+        if (number := self.reported(*path)) is not None:
+            return number
+        if what := self._written.what_is_no_number(*path):
+            raise CheckFailed(f"{field(*path)} in answers.toml is {what}, but must be a number of percent, 0 to 100")
+        raise CheckFailed(f"{field(*path)} in answers.toml is empty: write the number that you measured, in percent")
 
     def one_shot_percentages(self) -> tuple[float, ...]:
         """The percentages whose accuracies 2(b) asks for: the term's, or those that the template has fields for.
@@ -294,11 +314,10 @@ class Exam:
         offered = tuple(float(found[1]) for key in fields if (found := _ONE_SHOT.fullmatch(key)))
         if not offered or set(asked) <= set(offered):
             return asked
-        return max(offered, asked, key=lambda percents: sum(self.one_shot(q) is not None for q in percents))
+        return max(offered, asked, key=self._reported_of)
 
-    def one_shot(self, percent: float) -> float | None:
-        """The reported accuracy with so many percent of every layer pruned."""
-        return self.reported("2b", f"q{percent:g}")
+    def _reported_of(self, percentages: tuple[float, ...]) -> int:
+        return sum(self.reported(*one_shot_field(percent)) is not None for percent in percentages)
 
     def candidate_bits(self, network: Network) -> tuple[int, ...]:
         """The numbers of bits that a quantized network may be meant for.
@@ -337,7 +356,12 @@ class Exam:
         before = self._rows.get((part, name, bits))
         known = before.reported if before is not None and reported is None else reported
         self._rows[part, name, bits] = Measurement(
-            part=part, network=name, bits=bits, accuracy=accuracy, drop=found.drop, reported=known
+            part=part,
+            network=name,
+            bits=bits,
+            accuracy=accuracy,
+            drop=found.drop,
+            reported=None if known is None else in_percent(known, accuracy),
         )
         return found
 

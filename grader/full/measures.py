@@ -85,7 +85,8 @@ def is_untrained(network: Mapping[str, Array], pretrained: Mapping[str, Array]) 
     """
     for name, before in prunable(pretrained).items():
         kept = network[name] != 0
-        if (np.diff(network[name][kept][np.argsort(before[kept], kind="stable")]) < 0).any():
+        ordered = network[name][kept][np.argsort(before[kept], kind="stable")]
+        if (ordered[1:] < ordered[:-1]).any():
             return False
     return True
 

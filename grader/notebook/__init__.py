@@ -21,6 +21,7 @@ __all__ = [
     "is_present",
     "listed",
     "obstacle",
+    "printable",
     "readable",
     "same_text",
     "unfinished",
@@ -36,6 +37,7 @@ imported_modules = importing.imported_modules
 in_utf8 = scripts.in_utf8
 is_present = importing.is_present
 listed = text.listed
+printable = text.printable
 obstacle = importing.obstacle
 readable = importing.readable
 same_text = text.same_text

@@ -24,7 +24,14 @@ __all__ = ["load"]
 _MOST_TOLD = 5
 _MOST_CONTAINERS = 100
 _DEEPEST = 3
+_NUMBERS: list[Any] = [
+    *((np.float64(0).__reduce__()[0], f"{module}.multiarray.scalar") for module in ("numpy.core", "numpy._core")),
+    np.dtype,
+    *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"},
+]
+"""What numpy's numbers are pickled with: an accuracy often stands beside a network."""
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|(?:build|instantiate|type) ([\w.]+)")
+_USUAL = ("state_dict", "model", "model_state_dict", "model_state", "net", "net_state_dict", "network", "weights")
 _COUNTER = "num_batches_tracked"
 """BatchNorm's count of training batches, which no evaluation reads."""
 
@@ -97,7 +104,8 @@ def _from_safetensors(content: bytes) -> object:
 
 def _unpickled(content: bytes) -> object:
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMBERS):
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch names no exceptions for a file that is not as it should be
         raise _unreadable(error) from None
 
@@ -110,8 +118,8 @@ def _unreadable(error: Exception) -> ProbeFailed:
     if found is None and "Unsupported operand" in told:
         return ProbeFailed(
             "type",
-            "holds other Python objects than tensors; it is not opened, since that would run code: "
-            "save net.state_dict() with torch.save",
+            "holds other Python objects than tensors, or was saved with a pickle_protocol of its own; it is not "
+            "opened, since that might run code: save net.state_dict() with torch.save and no other options",
         )
     if found is None:
         return ProbeFailed("type", f"is truncated or damaged ({_short(error)}): save and hand it in again")
@@ -136,8 +144,11 @@ def _state_dict(saved: object, wanted: frozenset[str]) -> tuple[Mapping[Any, Any
         raise ProbeFailed("type", f"holds a {type(saved).__name__}: save net.state_dict()")
     candidates = list(_dictionaries(saved))
     counts = [sum(bool(_suffix(name, wanted)) for name in candidate) for candidate, _ in candidates]
-    best = max(range(len(candidates)), key=counts.__getitem__)
-    return candidates[best]
+    # Of several whole networks the one whose key says that it is the one in use.
+    ranks = [
+        (count, path.rpartition(".")[2].lower() in _USUAL) for count, (_, path) in zip(counts, candidates, strict=True)
+    ]
+    return candidates[ranks.index(max(ranks))]
 
 
 def _dictionaries(saved: Mapping[Any, Any]) -> Iterator[tuple[Mapping[Any, Any], str]]:
@@ -178,7 +189,7 @@ def _problem(value: object, shape: tuple[int, ...]) -> str:
     """Why a value is not the tensor that the network has, in a few words; empty if it is. Nothing is computed."""
     if not isinstance(value, Tensor):
         return f"is a {type(value).__name__}, not a tensor"
-    if value.layout is not torch.strided or value.is_quantized or value.is_meta:
+    if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_nested:
         return "is not a plain dense tensor"
     if tuple(value.shape) != shape:
         shown = ", ".join(map(str, value.shape[:6]))
@@ -187,4 +198,4 @@ def _problem(value: object, shape: tuple[int, ...]) -> str:
 
 
 def _array(tensor: Tensor) -> Array:
-    return np.array(tensor.detach().to(torch.float32).contiguous().numpy())
+    return np.array(tensor.detach().resolve_neg().to(torch.float32).contiguous().numpy())

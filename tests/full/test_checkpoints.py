@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from grader import locations
 from grader.checkpoints import EITHER, collect, parts_named
 from grader.entries import Entry
-from grader.errors import UnusableSubmission
+from grader.errors import TooLarge, UnusableSubmission
 from grader.submission import load_submission
 
 
@@ -56,6 +57,15 @@ def entry(path: str, content: bytes = b"x") -> Entry:
         ("non-sparse quantized net 2bit.pt", "3c", 2),
         ("unquantized_net_after_finetune.pt", "2c", None),
         ("bruno_pruned_quantized_net_4bit.pt", "3d", 4),
+        ("net_after_finetune_4bit.pt", EITHER, 4),
+        ("finetuned_2_bits.pt", EITHER, 2),
+        ("net_after_global_iterative_prune_3bit.pt", "3d", 3),
+        ("net_after_finetune_32bit.pt", "2c", None),
+        ("net_after_finetune_2.pt", "2c", None),
+        ("sparse/quantized_net_after_finetune_4bit.pt", "3d", 4),
+        ("hw4/pruned_70/quantized_net_after_finetune_4bit.pt", "3d", 4),
+        ("pruning_lab/quantized_net_after_finetune_4bit.pt", "3c", 4),
+        ("dense/quantized_net_after_finetune_4bit.pt", "3c", 4),
     ],
 )
 def test_the_name_says_which_network_it_is(path: str, part: str, bits: int | None) -> None:
@@ -88,6 +98,33 @@ def test_a_name_that_tells_of_fine_tuning_has_the_place_before_one_that_does_not
     told = [(item.path, item.is_tuned) for item in found]
     assert told == [("hw4/quantized_net_after_finetune_4bit.pt", True), ("quantized_2bit.pt", False)]
     assert notes == ["Not taken, since another checkpoint has its place: quantized_net_4bit.pt."]
+
+
+WHOLE = b"PK" + b"\0" * 30 + b"PK\5\6" + b"\0" * 18
+
+
+@pytest.mark.parametrize("broken", [b"", b"hello\n", WHOLE[:20], b"<html>", b"x" * (17 << 20)], ids=len)
+def test_an_upload_that_failed_takes_no_place_from_one_that_did_not(broken: bytes) -> None:
+    def read(content: bytes) -> Callable[[int], bytes]:
+        def reading(limit: int) -> bytes:
+            if len(content) > limit:
+                raise TooLarge
+            return content
+
+        return reading
+
+    first, second = "net_after_finetune.pt", "net_after_finetune (1).pt"
+    (found,), (note,) = collect([Entry(first, read(broken)), Entry(second, read(WHOLE))])
+    assert (found.path, found.content) == (second, WHOLE)
+    assert note.startswith("Not taken, since it is empty, cut off or no checkpoint, and another has its place: ")
+    assert first in note
+    (found,), _ = collect([Entry(first, read(WHOLE)), Entry(second, read(WHOLE + WHOLE))])
+    assert found.content == WHOLE  # of two whole ones, the first
+
+
+def test_a_name_that_no_text_can_hold_is_shown_with_question_marks() -> None:
+    (found,), _ = collect([entry("\udcff\u202enet_after_finetune.pt")])
+    assert found.path == "??net_after_finetune.pt" and found.part == "2c"
 
 
 def test_many_numbers_of_bits_take_no_place_from_lab_2() -> None:

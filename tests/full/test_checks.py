@@ -18,6 +18,7 @@ from grader.checkpoints import EITHER, HandedIn
 from grader.checks import full
 from grader.errors import CheckFailed, InternalError
 from grader.full import measures
+from grader.full.exam import in_percent
 from grader.full.standard import Standard
 from grader.session import Session
 from tests.full.conftest import MakeSession, State, plain, random_network
@@ -171,9 +172,30 @@ def test_a_reported_accuracy_is_compared(part: str, session: MakeSession, networ
     assert "not what was measured on the grader's 40 test images" in found.message
     assert "another copy of CIFAR-10" in (found.advice or "")
     assert asked.exam.measurements([part])[0].reported == row.accuracy + 1.1
-    for empty in ('""', "true", "-3", "101", '"good"', "nan"):
+    where = f"{TABLES[part]} accuracy in answers.toml"
+    for empty in ('""', '"..."', '"todo"'):
         found = failure(session(item, answers=f"{TABLES[part]}\naccuracy = {empty}"), name)
-        assert found.message == f"{TABLES[part]} accuracy in answers.toml is empty, or no number from 0 to 100"
+        assert found.message == f"{where} is empty: write the number that you measured, in percent"
+    assert failure(session(item), name).message.startswith(f"{where} is empty")
+    odd = {"true": "True", "-3": "-3", "101": "101", '"good"': "'good'", "nan": "nan", "[1, 2]": "a list"}
+    for value, shown in odd.items():
+        found = failure(session(item, answers=f"{TABLES[part]}\naccuracy = {value}"), name)
+        assert found.message == f"{where} is {shown}, but must be a number of percent, 0 to 100"
+
+
+def test_a_fraction_is_shown_in_percent(session: MakeSession, network: dict[str, np.ndarray]) -> None:
+    item = handed("2c", pruned(network, "2c"))
+    (row,) = session(item).exam.measurements(["2c"])
+    asked = session(item, answers=f"[2c]\naccuracy = {row.accuracy / 100}")
+    run(asked, "finetuned_accuracy_is_as_reported")
+    assert asked.exam.measurements(["2c"])[0].reported == pytest.approx(row.accuracy)
+
+
+@pytest.mark.parametrize(
+    ("reported", "measured", "percent"), [(0.5, 0.4, 0.5), (0.1, 10, 10), (1, 1.2, 1), (1, 99, 100)]
+)
+def test_what_is_at_most_one_is_read_as_is_nearer(reported: float, measured: float, percent: float) -> None:
+    assert in_percent(reported, measured) == percent
 
 
 def test_a_number_at_the_edge_agrees_whatever_binary_fractions_do() -> None:
@@ -226,6 +248,13 @@ def test_what_needs_no_training_is_measured_by_the_judge(
         found = failure(told({**right, key: abs(accuracy - 50)}), name)
         assert f"{table} {key}" in (found.received or "")
         assert f"{table} {key} in answers.toml is empty" in failure(told({**right, key: '""'}), name).message
+    # All that is wrong is told at once, and all is in the table.
+    first, second, *_ = right
+    asked = told({**right, first: abs(right[first] - 50), second: abs(right[second] - 50)})
+    found = failure(asked, name)
+    assert f"{table} {first} = " in (found.received or "") and f"{table} {second} = " in (found.received or "")
+    assert "the pre-trained network, which is" in (found.advice or "") and "hand in" not in (found.advice or "")
+    assert len(asked.exam.measurements([table.strip("[]").partition(".")[0]])) >= len(right)
 
 
 def test_a_term_of_other_percentages_takes_what_the_template_has_fields_for(

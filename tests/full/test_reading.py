@@ -64,6 +64,10 @@ def expanded(state: State) -> State:
     return {**state, FIRST: torch.tensor([0.25]).as_strided(state[FIRST].shape, (0, 0, 0, 0))}
 
 
+def scaled(state: State) -> State:
+    return {name: 2 * tensor for name, tensor in state.items()}
+
+
 ACCEPTED: dict[str, tuple[Callable[[State], Any], str]] = {
     "a state dict": (lambda s: s, ""),
     "an old format": (lambda s: saved(s, _use_new_zipfile_serialization=False), ""),
@@ -77,6 +81,9 @@ ACCEPTED: dict[str, tuple[Callable[[State], Any], str]] = {
     "compiled and parallel": (lambda s: with_prefix(s, "_orig_mod.module."), "begin with '_orig_mod.module.'"),
     "state_dict in a dictionary": (lambda s: {"epoch": 20, "state_dict": s}, "from its key 'state_dict'"),
     "net in a dictionary": (lambda s: {"net": s, "acc": 89.4}, "from its key 'net'"),
+    "an accuracy of numpy's": (lambda s: {"net": s, "acc": np.float64(0.9), "n": np.int64(3)}, "its key 'net'"),
+    "the older of two": (lambda s: {"init": scaled(s), "model": s}, "from its key 'model'"),
+    "a negative view": (lambda s: {**s, FIRST: torch._neg_view(-s[FIRST])}, ""),
     "beside an optimizer": (lambda s: {"opt": {"state": {0: s[FIRST]}}, "run": {"model": s}}, "its key 'run.model'"),
     "pruning masks": (masked, "pruning masks apart; they were multiplied"),
     "extra keys": (lambda s: {**s, "fc2.weight": torch.ones(3)}, "belong to no layer were left out (1): fc2.weight"),
@@ -161,6 +168,15 @@ REFUSED: dict[str, tuple[Callable[[State], Any], str]] = {
     ),
     "complex": (lambda s: changed(s, torch.ones(16, 3, 3, 3, dtype=torch.cfloat)), r"is torch\.complex64, but should"),
     "sparse": (lambda s: changed(s, torch.ones(16, 3, 3, 3).to_sparse()), r"is not a plain dense tensor"),
+    "nested": (
+        lambda s: changed(s, torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])),
+        r"is not a plain dense tensor",
+    ),
+    "another protocol": (lambda s: saved(s, pickle_protocol=4), r"pickle_protocol of its own.*and no other options"),
+    "an array of objects": (
+        lambda s: {"net": s, "log": np.array([object()], dtype=object)},
+        r"holds a whole object .*would run code",
+    ),
     "words": (lambda s: changed(s, "weights"), r"is a str, not a tensor"),
     "a mask of another shape": (
         lambda s: {**without(s, FIRST), f"{FIRST}_orig": s[FIRST], f"{FIRST}_mask": torch.ones(2)},
@@ -170,7 +186,7 @@ REFUSED: dict[str, tuple[Callable[[State], Any], str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.filterwarnings("ignore:`torch.jit", "ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_network_gets_one_sentence(name: str, read: Read, pretrained: State) -> None:
     make, message = REFUSED[name]
