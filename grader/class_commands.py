@@ -172,7 +172,10 @@ def _profile(rubric: Assignment, options: FullOptions | None, isolation: Isolati
 
     if options is None:
         return QUICK
-    return Profile(read_materials(rubric, options, locations.pristine(), isolation.policy))
+    materials = read_materials(rubric, options, locations.pristine(), isolation.policy)
+    if materials.shortfall:
+        print(f"grader: {materials.shortfall}", file=sys.stderr, flush=True)
+    return Profile(materials)
 
 
 def _engine(

@@ -10,8 +10,8 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,7 +135,10 @@ def check(
     from grader.grade import Grader
 
     with Grader(load_rubric(assignment), show_hidden=show_hidden, full=options) as grader:
-        report = _grade(grader, path, part)
+        if grader.shortfall:
+            print(f"grader: {grader.shortfall}", file=sys.stderr, flush=True)
+        with _measuring(grader):
+            report = _grade(grader, path, part)
         _publish(report, json_file, html_file)
         if watch:
             _watch(grader, path, part, report, json_file, html_file)
@@ -143,6 +146,24 @@ def check(
         raise typer.Exit(GRADER_FAULT)
     if min_score is not None and report.score < min_score:
         raise typer.Exit(BELOW_MINIMUM)
+
+
+@contextmanager
+def _measuring(grader: Grader) -> Iterator[None]:
+    """Say that the full profile takes its time; on a terminal, how much of it has passed."""
+    if not grader.is_full:
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, soft_wrap=True)
+    what = "measuring on CIFAR-10, some ten seconds a network"
+    if not console.is_terminal:
+        print(f"grader: {what}", file=sys.stderr, flush=True)
+    with Progress(SpinnerColumn(), TextColumn(what), TimeElapsedColumn(), console=console, transient=True) as progress:
+        progress.add_task("", total=None)
+        yield
 
 
 def _grade(grader: Grader, path: Path, parts: Sequence[str] | None) -> Report:

@@ -104,6 +104,11 @@ class Grader:
         """Whether this is the full profile, for which a submission's checkpoints are taken."""
         return self._standard is not None
 
+    @property
+    def shortfall(self) -> str:
+        """What is missing of CIFAR-10; empty if nothing is, or in the quick profile."""
+        return self._standard.shortfall if self._standard is not None else ""
+
     def sandbox(self) -> Status:
         """Which layers confine the workers of this machine."""
         return self._evaluator.sandbox

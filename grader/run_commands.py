@@ -111,6 +111,7 @@ class _Bench:
         from grader.runs.execute import Executor
         from grader.runs.plan import plan
 
+        self.assignment = assignment
         rubric = load_rubric(assignment)
         code = load_code(locations.instructor_folder("reference"))
         try:
@@ -137,7 +138,28 @@ class _Bench:
         for name, outcome in found.items():
             if outcome is None and (damage := self.executor.damage(self.runs[name], self.runs)):
                 print(damage, file=sys.stderr)
+        if others := [name for name, outcome in found.items() if outcome is None and self._is_elsewhere(name)]:
+            print(
+                f"carried out with other options than these: {', '.join(others)}; look at --epochs, --pretrained, "
+                f"--precision, --data and --assignment, and at inputs.json in {self.executor.root}/RUN/KEY",
+                file=sys.stderr,
+            )
         return {name: outcome for name, outcome in found.items() if outcome is not None}
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Whether a run has ended for other inputs than the present ones."""
+        return any(
+            path.parent != self.executor.folder(self.runs[name], self.runs)
+            for path in (self.executor.root / name).glob("*/outcome.json")
+        )
+
+    def measured_by(self) -> list[str]:
+        """The options with which `grader check --full` measures what these runs come to."""
+        executor = self.executor
+        start = executor.pretrained or self.folders()["pretrain"] / "net.safetensors"
+        options = ["--pretrained", str(start)]
+        options += ["--data", str(executor.data)] if executor.data else []
+        return options + (["--assignment", str(self.assignment)] if self.assignment else [])
 
     def folders(self) -> dict[str, Path]:
         """Where each run is kept."""
@@ -199,6 +221,16 @@ def _progress() -> Iterator[Progress]:
         yield progress
 
 
+@contextmanager
+def _goes_on_later() -> Iterator[None]:
+    """Say what becomes of a run that is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from the last finished epoch", file=sys.stderr)
+        raise
+
+
 @_app.command("list")
 def list_runs(assignment: AssignmentOption = None) -> None:
     """Name the runs, what each is, and what it starts from."""
@@ -233,11 +265,12 @@ def _carry_out(bench: _Bench, names: list[str], *, extras: bool = False) -> None
     from grader.runs.plan import chosen
 
     wanted = chosen(bench.runs, names, extras=extras)
-    with _progress() as progress:
+    with _goes_on_later(), _progress() as progress:
         for run in wanted:
             outcome = bench.executor.carry_out(run, bench.runs, _Bar(progress, run.name))
+            given = " (a checkpoint that is given)" if bench.executor.is_given(run) else ""
             progress.console.print(
-                f"{run.name}: accuracy {outcome.accuracy:.2%}, sparsity {outcome.sparsity:.3%}", highlight=False
+                f"{run.name}{given}: accuracy {outcome.accuracy:.2%}, sparsity {outcome.sparsity:.3%}", highlight=False
             )
 
 
@@ -302,9 +335,16 @@ def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(parser=_fol
     from grader.runs.submission import write_submission
 
     reference = locations.instructor_folder("reference")
-    if lacking := write_submission(bench.runs, bench.outcomes(), bench.folders(), reference, folder):
+    lacking, homeless = write_submission(bench.runs, bench.outcomes(), bench.folders(), reference, folder)
+    if lacking:
         print(f"not measured yet, so empty: {', '.join(lacking)}")
+    if homeless:
+        print(
+            f"without a field in reference/answers.toml, so left out: {', '.join(homeless)}; docs/full.md says how "
+            "another term gets its fields"
+        )
     print(folder)
+    print(f"measure it with: grader check {folder} --full {' '.join(bench.measured_by())}", file=sys.stderr)
 
 
 @_app.command()
@@ -357,7 +397,9 @@ def _estimate_class(bench: _Bench, students: int, jobs: int | None, rerun: int) 
         print(f"{cost.trainings} trainings with --rerun {rerun}: {rerun * cost.epoch / 60:.1f} min a submission")
     print(f"one submission: {cost.submission(rerun) / 60:.1f} min")
     whole = cost.whole(students, judges, rerun, one_gpu=bench.executor.device.type == "cuda")
-    print(f"{students} students, {judges} judges: {whole / 3600:.1f} h")
+    told = f"{students} students" if students > 1 else "1 student"
+    told += f", {judges} judges" if judges > 1 else ", 1 judge"
+    print(f"{told}: {whole / 60:.0f} min" if whole < 3600 else f"{told}: {whole / 3600:.1f} h")
 
 
 @_command()
@@ -368,6 +410,9 @@ def clean(
     """Remove runs that other texts of the assignment's modules made; those of other options and inputs are kept."""
     from grader.runs.cleaning import removable, remove
 
-    for folder in removable(bench.executor.root, bench.runs, None if everything else bench.executor.code.digest):
+    stale = list(removable(bench.executor.root, bench.runs, None if everything else bench.executor.code.digest))
+    for folder in stale:
         remove(folder)
         print(f"removed {folder}")
+    if not stale:
+        print(f"nothing to remove in {bench.executor.root}", file=sys.stderr)

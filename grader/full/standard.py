@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grader import locations
 from grader.assignment import Assignment, Limits
@@ -28,6 +29,8 @@ from grader.worker.sandbox.policy import Policy
 __all__ = ["FullOptions", "Images", "Materials", "Standard", "empty_interview", "load_standard", "no_images",
            "patient_limits", "pretrained_content", "read_materials", "read_pretrained", "require_cifar10"]  # fmt: skip
 
+_WHOLE = {"train": 50_000, "test": 10_000}
+"""How many images CIFAR-10 has."""
 _CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 _LARGEST = 64 * 2**20
 
@@ -53,6 +56,9 @@ class Images:
 
     parts: tuple[Arrays, ...]
 
+    def __len__(self) -> int:
+        return sum(len(part["labels"]) for part in self.parts)
+
 
 @dataclass(frozen=True)
 class Materials:
@@ -74,6 +80,14 @@ class Materials:
     test: Images = field(compare=False, repr=False)
     train: Images = field(compare=False, repr=False)
 
+    @property
+    def shortfall(self) -> str:
+        """How many images were found, where these are not all; empty where they are."""
+        found = [("test", self.test), ("train", self.train)]
+        few = [f"{len(images):,} of {_WHOLE[split]:,} {split} images" for split, images in found
+               if images.parts and len(images) < _WHOLE[split]]  # fmt: skip
+        return f"CIFAR-10 is not whole: only {' and '.join(few)} are there, and these are used" if few else ""
+
 
 @dataclass(frozen=True)
 class Standard:
@@ -83,6 +97,7 @@ class Standard:
         pretrained: every tensor of the network.
         name: what reports call its file.
         images: how many test images there are.
+        shortfall: what ``Materials`` say of them.
         evaluator: measures on them; its baseline is the pre-trained network.
         train: the training images, where students' code is run again.
     """
@@ -90,6 +105,7 @@ class Standard:
     pretrained: Arrays
     name: str
     images: int
+    shortfall: str
     evaluator: Evaluator
     train: Images
 
@@ -153,7 +169,7 @@ def load_standard(
     images, labels = (np.concatenate([part[name] for part in materials.test.parts]) for name in ("images", "labels"))
     shared = {"test.images": images, "test.labels": labels, **network}
     evaluator = Evaluator(pristine, patient_limits(assignment), CaseSet({}, shared), isolation=isolation)
-    return Standard(materials.pretrained, materials.name, len(images), evaluator, materials.train)
+    return Standard(materials.pretrained, materials.name, len(images), materials.shortfall, evaluator, materials.train)
 
 
 def pretrained_content(path: Path) -> bytes:
@@ -210,36 +226,38 @@ def no_images(split: str, told: str) -> GraderError:
     )
 
 
-def require_cifar10(classes: Sequence[str], data: Path | None) -> None:
-    """Require that images are of CIFAR-10's classes; ``data`` is where they were looked for, as an option says it.
+def require_cifar10(split: str, classes: Sequence[str], labels: NDArray[np.int64], data: Path | None) -> None:
+    """Require that images are of CIFAR-10's classes, as many of each; ``data`` is where they were looked for, if said.
 
     Raises:
-        GraderError: they are of others.
+        GraderError: they are of others, or some are missing.
     """
-    if list(classes) == _CLASSES:
-        return
     where = data or os.environ.get("CIFAR10_DIR") or "the user cache"
-    if set(classes) > set(_CLASSES):
-        stray = listed(sorted(set(classes) - set(_CLASSES)))
-        raise GraderError(f"the images in {where} are not CIFAR-10's alone: remove the folders of {stray}")
-    raise GraderError(f"the images in {where} are not CIFAR-10's, but of classes {listed(classes)}")
+    if list(classes) != _CLASSES:
+        if set(classes) > set(_CLASSES):
+            stray = listed(sorted(set(classes) - set(_CLASSES)))
+            raise GraderError(f"the images in {where} are not CIFAR-10's alone: remove the folders of {stray}")
+        raise GraderError(f"the images in {where} are not CIFAR-10's, but of classes {listed(classes, len(_CLASSES))}")
+    counts = np.bincount(labels, minlength=len(_CLASSES))
+    if counts.min() < counts.max():
+        few, many = (f"{counts[index]:,} of {_CLASSES[index]}" for index in (counts.argmin(), counts.argmax()))
+        raise GraderError(f"the {split} images in {where} are incomplete: {few}, but {many}; unpack CIFAR-10 again")
 
 
 def _image_set(trusted: Interview, split: str, data: Path | None) -> Images:
     directory = str(data) if data else os.environ.get("CIFAR10_DIR") or None
     params = {"split": split, "directory": directory and os.path.abspath(os.path.expanduser(directory))}
     parts: list[Arrays] = []
-    count = 1
-    while sum(len(part["labels"]) for part in parts) < count:
+    facts: Mapping[str, Any] = {"count": 1}
+    while len(images := Images(tuple(parts))) < facts["count"]:
         start = len(parts) * _PART
         try:
             facts, arrays = trusted.ask("cifar.images", {**params, "start": start, "stop": start + _PART}, {})
         except CheckFailed as failure:
             raise no_images(split, failure.message) from None
-        require_cifar10(facts["classes"], data)
-        count = facts["count"]
         parts.append(arrays)
-    return Images(tuple(parts))
+    require_cifar10(split, facts["classes"], np.concatenate([part["labels"] for part in parts]), data)
+    return images
 
 
 def _asked(trusted: Interview, probe: str, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Arrays]:

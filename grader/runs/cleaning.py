@@ -46,6 +46,8 @@ def remove(folder: Path) -> None:
     """
     try:
         shutil.rmtree(folder)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
     except OSError as error:
         raise GraderError(f"{folder} cannot be removed: {error.strerror}") from None
 

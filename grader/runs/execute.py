@@ -289,7 +289,7 @@ class Executor:
             what, _, advice = str(error).partition(": ")
             # What it advises on downloading is for Python code.
             raise no_images(split, what if "download=True" in advice else str(error)) from None
-        require_cifar10(found.classes, self.data)
+        require_cifar10(split, found.classes, found.labels.cpu().numpy(), self.data)
         return found
 
     @cached_property

@@ -132,7 +132,7 @@ def _training_curves(
     figure, axes = _axes("Test accuracy while training", "epoch", "test accuracy (%)")
     for name, metrics in curves.items():
         if metrics:
-            axes.plot([m["epoch"] for m in metrics], [100 * m["test_accuracy"] for m in metrics], label=name)
+            axes.plot([m["epoch"] for m in metrics], [100 * m["test_accuracy"] for m in metrics], ".-", label=name)
     axes.legend(fontsize="x-small", ncols=2)
     return figure
 

@@ -48,7 +48,7 @@ def write_submission(
     folders: Mapping[str, Path],
     reference: Path,
     target: Path,
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Write the reference with its networks and its measured numbers as a submission; what was not measured is empty.
 
     Args:
@@ -59,7 +59,7 @@ def write_submission(
         target: an empty folder, made if it is missing; as it was if writing fails.
 
     Returns:
-        The names of the runs that it lacks.
+        The names of the runs that it lacks, and those that answers.toml has no field for.
 
     Raises:
         GraderError: ``target`` holds something else, or cannot be written.
@@ -69,13 +69,14 @@ def write_submission(
         with _whole_or_not(target):
             for name in EDITABLE:
                 write_atomically(target / name, [(reference / name).read_bytes()])
-            write_atomically(target / FILE, [fill(answers, runs, outcomes).encode()])
+            filled, homeless = fill(answers, runs, outcomes)
+            write_atomically(target / FILE, [filled.encode()])
             for name, file in _networks(runs):
                 if name in outcomes:
                     write_atomically(target / file, [as_torch_saves(folders[name] / "net.safetensors")])
     except OSError as error:
         raise GraderError(f"{target} cannot be written: {error.strerror}") from None
-    return [name for name in runs if name not in outcomes and _kind(runs[name]) in _NUMBERS]
+    return [name for name in runs if name not in outcomes and _kind(runs[name]) in _NUMBERS], homeless
 
 
 @contextmanager
@@ -95,18 +96,24 @@ def _whole_or_not(target: Path) -> Iterator[None]:
         raise
 
 
-def fill(answers: str, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> str:
-    """The text of an answers.toml with the numbers of Labs 2 and 3 as measured, empty where they were not."""
+def fill(answers: str, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> tuple[str, list[str]]:
+    """The text of an answers.toml with the numbers of Labs 2 and 3 as measured, empty where they were not.
+
+    Also the names of the runs whose number has no field there, as those of another term.
+    """
     document = tomlkit.parse(answers)
     _empty(document)
-    for (*tables, key), number in _numbers(runs, outcomes):
+    homeless: list[str] = []
+    for run, (*tables, key), number in _numbers(runs, outcomes):
         table: Any = document
         for name in tables:
             table = table.get(name, {})
         if key in table:
             table[key] = number
+        elif run not in homeless:
+            homeless.append(run)
     document["measured"]["source"] = _source(outcomes)
-    return tomlkit.dumps(document)
+    return tomlkit.dumps(document), homeless
 
 
 def _empty(table: MutableMapping[str, Any]) -> None:
@@ -133,15 +140,15 @@ def _networks(runs: Mapping[str, Run]) -> Iterator[tuple[str, str]]:
             yield name, _named(pattern, run)
 
 
-def _numbers(runs: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every number that was measured, in percent, and where it stands."""
+def _numbers(runs: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """Every number that was measured, in percent: of which run, and where it stands."""
     for name, outcome in outcomes.items():
         run = runs[name]
         for pattern in _NUMBERS.get(_kind(run), ()):
-            yield tuple(_named(pattern, run).split()), _percent(outcome.accuracy)
+            yield name, tuple(_named(pattern, run).split()), _percent(outcome.accuracy)
         if run.experiment.method == "global_iterative":
             for layer, share in outcome.sparsity_by_layer.items():
-                yield ("2e", "zeros", layer), _percent(share)
+                yield name, ("2e", "zeros", layer), _percent(share)
 
 
 def _percent(share: float) -> Float:

@@ -154,6 +154,27 @@ def test_a_pretrained_network_is_a_regular_file_of_some_size(tmp_path: Path) -> 
             pretrained_content(path)
 
 
+def test_images_that_are_missing_are_told(
+    assignment: Assignment, data: Path, pretrained_file: Path, tmp_path: Path
+) -> None:
+    """A class that lacks some, or all, is a folder that was not wholly unpacked; a smaller set is told as one."""
+    whole = load_standard(assignment, FullOptions(data, pretrained_file, rerun=1), locations.pristine())
+    assert whole.shortfall == (
+        "CIFAR-10 is not whole: only 40 of 10,000 test images and 40 of 50,000 train images are there, "
+        "and these are used"
+    )
+    whole.evaluator.close()
+    copy = shutil.copytree(data, tmp_path / "copy")
+    for name, count in (("0000.png", 3), ("*", 0)):
+        for path in (copy / "test" / "truck").glob(name):
+            path.unlink()
+        message = (
+            f"the test images in {copy} are incomplete: {count} of truck, but 4 of airplane; unpack CIFAR-10 again"
+        )
+        with pytest.raises(GraderError, match=f"^{re.escape(message)}$"):
+            load_standard(assignment, FullOptions(copy, pretrained_file), locations.pristine())
+
+
 def test_the_variable_names_the_data_set(
     assignment: Assignment, data: Path, pretrained_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

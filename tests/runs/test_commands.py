@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
+from resnet20 import ResNetCIFAR
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from grader import locations
@@ -38,10 +40,11 @@ def test_a_run_its_table_and_cleaning_up(short_rubric: Path, images: Path, tmp_p
     shown = call("table", "--markdown", *options)
     assert "| 2a | float | " in shown
     assert "| 3b | quantized, 3 bits | not measured |" in shown
-    assert call("clean", *options) == ""
-    assert call("clean", "--epochs", "1", *options) == ""  # neither of the two trains by this number
+    nothing = f"nothing to remove in {tmp_path / 'out'}\n"
+    assert call("clean", *options) == nothing
+    assert call("clean", "--epochs", "1", *options) == nothing  # neither of the two trains by this number
     assert len(call("clean", "--all", *options).splitlines()) == 2
-    assert not list((tmp_path / "out").glob("*/*"))
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_the_pre_trained_network_is_kept_with_how_it_came_to_be(
@@ -130,3 +133,28 @@ def test_figures_of_nothing_are_none(short_rubric: Path, images: Path, tmp_path:
     with pytest.raises(GraderError, match="no run has ended of which there is a figure"):
         call("figures", tmp_path / "figures", "--assignment", short_rubric, "--data", images, "--out", tmp_path)
     assert not (tmp_path / "figures").exists()
+
+
+def test_what_was_carried_out_with_other_options_is_told(short_rubric: Path, images: Path, tmp_path: Path) -> None:
+    options = ["--assignment", short_rubric, "--data", images, "--out", tmp_path / "out", "--device", "cpu",
+               "--pretrained", _shallow(tmp_path / "net.safetensors")]  # fmt: skip
+    told = call("run", "finetuned", "--epochs", "1", *options)
+    assert "pretrain (a checkpoint that is given): accuracy " in told
+    assert "other options" not in call("table", "--epochs", "1", *options)
+    assert "carried out with other options than these: finetuned; look at --epochs" in call("table", *options)
+
+
+def test_how_a_submission_is_measured_is_told(short_rubric: Path, images: Path, tmp_path: Path) -> None:
+    net = _shallow(tmp_path / "net.safetensors")
+    options = ["--assignment", short_rubric, "--data", images, "--out", tmp_path / "out", "--device", "cpu"]
+    told = call("submission", tmp_path / "mine", *options, "--pretrained", net)
+    assert (
+        f"grader check {tmp_path / 'mine'} --full --pretrained {net} --data {images} --assignment {short_rubric}"
+        in told
+    )
+
+
+def _shallow(path: Path) -> Path:
+    """A network of the depth that these rubrics have."""
+    save_file(ResNetCIFAR(num_layers=8).state_dict(), path)
+    return path

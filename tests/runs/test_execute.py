@@ -297,7 +297,7 @@ def test_a_submission_has_the_networks_and_the_numbers(
     finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
 ) -> None:
     folders = {name: finished.folder(run, runs) for name, run in runs.items()}
-    assert write_submission(runs, outcomes, folders, ROOT / "reference", tmp_path / "mine") == []
+    assert write_submission(runs, outcomes, folders, ROOT / "reference", tmp_path / "mine") == ([], [])
     found = load_submission(tmp_path / "mine", locations.pristine(), full=True)
     assert found.files.keys() == set(EDITABLE)
     assert {(item.part, item.bits) for item in found.checkpoints} == {
@@ -318,12 +318,22 @@ def test_a_submission_has_the_networks_and_the_numbers(
     assert written.number("2b", "q30") is None  # this term does not ask for it
 
 
+def test_numbers_without_a_field_are_told(
+    finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    """As those of another term."""
+    other = {**runs, "one-shot-50": replace(runs["one-shot-50"], value=40.0)}
+    folders = {name: finished.folder(run, runs) for name, run in runs.items()}
+    lacking, homeless = write_submission(other, outcomes, folders, ROOT / "reference", tmp_path / "mine")
+    assert (lacking, homeless) == ([], ["one-shot-50"])
+
+
 def test_a_submission_leaves_empty_what_was_not_measured(
     finished: Executor, outcomes: dict[str, Outcome], runs: dict[str, Run], tmp_path: Path
 ) -> None:
     folders = {name: finished.folder(run, runs) for name, run in runs.items()}
     some = {name: outcome for name, outcome in outcomes.items() if name not in ("finetuned", "qat-3")}
-    assert write_submission(runs, some, folders, ROOT / "reference", tmp_path / "mine") == ["finetuned", "qat-3"]
+    assert write_submission(runs, some, folders, ROOT / "reference", tmp_path / "mine") == (["finetuned", "qat-3"], [])
     assert not (tmp_path / "mine" / "net_after_finetune.pt").exists()
     assert read_written((tmp_path / "mine" / "answers.toml").read_bytes()).number("2c", "accuracy") is None
     with pytest.raises(GraderError, match="is not empty: name a new folder"):
