@@ -30,6 +30,9 @@ _NAMES = {
 }
 """By part, the name of its checkpoint, or of the first of them."""
 
+_LEAST_BASELINE = 20
+"""Percent; twice what guessing one of ten classes gets."""
+
 _ONE_SHOT = re.compile(r"q(\d+(?:\.\d+)?)")
 """A field of 2(b) in answers.toml: the percentage that was pruned."""
 
@@ -257,11 +260,25 @@ class Exam:
 
     def notes(self, parts: list[str]) -> list[str]:
         """What a student should know of how the files were read, and how trainings were run again."""
-        told = [rerun_note(self._rerun.options), *self._rerun.notes] if self._rerun else []
+        told = self._doubts()
+        told += [rerun_note(self._rerun.options), *self._rerun.notes] if self._rerun else []
         for part in [part for part in _NAMES if part in parts]:
             told += self._sorted_out(part)[1]
             told += [note for network in self.usable(part) for note in network.notes]
         return told + self._repeated(parts)
+
+    def _doubts(self) -> list[str]:
+        """Whether the network that all drops are drops from is one that was trained."""
+        try:
+            baseline = self.baseline
+        except (CheckFailed, InternalError):  # a check has said so, or nothing depends on it
+            return []
+        if baseline >= _LEAST_BASELINE:
+            return []
+        return [
+            f"The pre-trained network ({self.standard.name}) classifies only {baseline:.2f} % of {self.images} right, "
+            "so that drops from it say little. This is for the instructor: is it the class's network?"
+        ]
 
     def _repeated(self, parts: list[str]) -> list[str]:
         """Which trained networks were handed in for several parts: one network is hardly the result of both."""

@@ -443,6 +443,18 @@ def test_every_refused_file_of_a_part_is_told(session: MakeSession, network: dic
     assert "learning rate" in (told.advice or "")
 
 
+@pytest.fixture
+def trained_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pre-trained network of these tests guesses, which is not to be said."""
+    monkeypatch.setattr("grader.full.exam._LEAST_BASELINE", 0)
+
+
+def test_a_pretrained_network_that_guesses_is_told(session: MakeSession) -> None:
+    (note,) = session().exam.notes(["2a"])
+    assert "classifies only 10.00 % of the grader's 40 test images right" in note and "instructor" in note
+
+
+@pytest.mark.usefixtures("trained_enough")
 @pytest.mark.parametrize(("part", "prefix"), [("3c", ""), ("3d", "sparse_")])
 def test_a_network_that_nobody_asked_for_costs_nothing_beside_a_good_one(
     part: str, prefix: str, session: MakeSession, network: dict[str, np.ndarray]
@@ -466,6 +478,7 @@ def test_a_network_that_nobody_asked_for_costs_nothing_beside_a_good_one(
     ]
 
 
+@pytest.mark.usefixtures("trained_enough")
 def test_a_trained_network_that_was_handed_in_for_two_parts_is_told(
     session: MakeSession, network: dict[str, np.ndarray]
 ) -> None:
