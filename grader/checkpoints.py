@@ -29,6 +29,8 @@ MAX_FILE = 16 * 2**20
 """Bytes of a checkpoint; a larger one is not read."""
 _MAX_BITS = 16
 """How many checkpoints are taken whose names tell a number of bits; of others there is a place for each part."""
+_MAX_LOOKS = 8
+"""How many files for a place that is taken are read, to see which of the two is whole."""
 
 _PART = re.compile(r"(?<![^_/])(?:lab_?|part_?)?(2c|2d|2e|3c|3d)(?![^_/])")
 _QUANTIZED = re.compile(r"quant|qat")
@@ -87,6 +89,7 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
     foreign: list[str] = []
     beyond: list[str] = []
     broken: list[str] = []
+    looks = 0
     named = [(entry, _plain(entry.path)) for entry in entries]
     for entry, path in sorted(named, key=lambda pair: (not _TUNED.search(pair[1]), *_order(pair[0]))):
         name = entry.name.casefold()
@@ -99,8 +102,8 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
             elif _is_untuned(slot[0], path):
                 untuned.append(entry.path)
             elif slot in placed:
-                before = placed[slot][0]
-                if _is_whole(before) or not _is_whole(entry):
+                before, looks = placed[slot][0], looks + 1
+                if looks > _MAX_LOOKS or _is_whole(before) or not _is_whole(entry):
                     spare.append(entry.path)
                 else:  # an upload that failed, and one that did not
                     broken.append(before.path)

@@ -122,6 +122,18 @@ def test_an_upload_that_failed_takes_no_place_from_one_that_did_not(broken: byte
     assert found.content == WHOLE  # of two whole ones, the first
 
 
+def test_not_every_copy_is_read() -> None:
+    """Somebody may hand in thousands, of 16 MiB each."""
+    read: list[int] = []
+
+    def reading(limit: int) -> bytes:
+        read.append(limit)
+        return b""
+
+    collect([Entry(f"{number}/net_after_finetune.pt", reading) for number in range(1000)])
+    assert len(read) <= 2 * 8 + 1
+
+
 def test_a_name_that_no_text_can_hold_is_shown_with_question_marks() -> None:
     (found,), _ = collect([entry("\udcff\u202enet_after_finetune.pt")])
     assert found.path == "??net_after_finetune.pt" and found.part == "2c"
