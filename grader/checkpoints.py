@@ -34,10 +34,9 @@ _MAX_LOOKS = 8
 
 _PART = re.compile(r"(?<![^_/])(?:lab_?|part_?)?(2c|2d|2e|3c|3d)(?![^_/])")
 _QUANTIZED = re.compile(r"quant|qat")
-_IN_BITS = re.compile(r"(?<!\d)[2-8]_?n?bit|bits?_?=?[2-8](?!\d)")
-"""Not 16 or 32: those are floats."""
+_IN_BITS = re.compile(r"(?:^|_)(?:[2-8]_?n?bits?|n?bits?[_=]*[2-8])(?:_|$)")
+"""As words of their own, and not 16 or 32, which are floats."""
 _SPARSE = re.compile(r"sparse|prun|global|iterative")
-_SPARSE_FOLDER = re.compile(r"(?:^|[_/])(?:sparse|pruned)(?:_[^/]*)?$")
 _NEGATED = re.compile(r"(?<![a-z])(?:un|non_?|not_|no_|without_)(?:quant|sparse|prun)[a-z]*")
 _TUNED = re.compile(r"fine_?tun|qat|aware")
 _UNTUNED = re.compile(r"before_?(?:fine_?tun|train)|(?<![a-z])(?:un|no|not|without)_?fine_?tun")
@@ -103,11 +102,15 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
                 untuned.append(entry.path)
             elif slot in placed:
                 before, looks = placed[slot][0], looks + 1
-                if looks > _MAX_LOOKS or _is_whole(before) or not _is_whole(entry):
+                if looks > _MAX_LOOKS:
                     spare.append(entry.path)
-                else:  # an upload that failed, and one that did not
+                elif not _is_whole(entry):
+                    broken.append(entry.path)
+                elif not _is_whole(before):  # an upload that failed, and one that did not
                     broken.append(before.path)
                     placed[slot] = entry, bool(_TUNED.search(path))
+                else:
+                    spare.append(entry.path)
             elif slot[1] is not None and sum(bits is not None for _, bits in placed) >= _MAX_BITS:
                 beyond.append(entry.path)
             else:
@@ -118,7 +121,7 @@ def collect(entries: Iterable[Entry]) -> tuple[tuple[HandedIn, ...], list[str]]:
         *note(f"Not taken, since the name does not say which network it is ({_ADVICE})", unplaced),
         *note("Not taken, since by its name it is a network before its fine-tuning, or of another part", untuned),
         *note("Not taken, since another checkpoint has its place", spare),
-        *note("Not taken, since it is empty, cut off or no checkpoint, and another has its place", broken),
+        *note("Not taken, since it is empty, cut off, too large, unreadable or no checkpoint", broken),
         *note(f"Not taken, since more than {_MAX_BITS} checkpoints have a number of bits in their names", beyond),
         *note(f"Not taken, since a checkpoint ends in {listed(SUFFIXES)}", foreign),
     ]
@@ -145,7 +148,7 @@ def _plain(path: str) -> str:
 def _slot(path: str) -> tuple[str, int | None] | None:
     """The part and the number of bits of a plain path; a folder may name the part."""
     folders, _, stem = path.rpartition("/")
-    part = _named(stem) or _named(folders) or _described(stem, folders)
+    part = _named(stem) or _named(folders) or _described(stem)
     if part is None or part.startswith("2"):
         return None if part is None else (part, None)
     return part, _bits(stem)
@@ -157,18 +160,17 @@ def _named(path: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _described(stem: str, folders: str) -> str | None:
+def _described(stem: str) -> str | None:
     stem = _NEGATED.sub("", stem)
-    is_quantized = _QUANTIZED.search(stem)
-    if is_quantized or _IN_BITS.search(stem):
-        if _SPARSE.search(stem) or _SPARSE_FOLDER.search(folders):
+    if _QUANTIZED.search(stem):
+        if _SPARSE.search(stem):
             return "3d"
-        return "3c" if is_quantized and _bits(stem) is not None else EITHER
-    if "global" in stem:
-        return "2e"
-    if "iterative" in stem:
-        return "2d"
-    return "2c" if re.search("fine_?tun", stem) else None
+        return EITHER if _bits(stem) is None else "3c"
+    if "global" in stem or "iterative" in stem or re.search("fine_?tun", stem):
+        if _IN_BITS.search(stem):
+            return "3d" if _SPARSE.search(stem) else EITHER
+        return "2e" if "global" in stem else "2d" if "iterative" in stem else "2c"
+    return None
 
 
 def _bits(stem: str) -> int | None:
@@ -190,7 +192,9 @@ def _is_whole(entry: Entry) -> bool:
         return False
     if content.startswith(b"PK"):  # with the end of a zip archive, which a comment of 64 KiB may follow
         return b"PK\5\6" in content[-(1 << 16) - 22 :]
-    return content.startswith(b"\x80") or content[8:9] == b"{"
+    if content[8:9] == b"{":  # safetensors: the length of the header, and the header
+        return int.from_bytes(content[:8], "little") + 8 <= len(content)
+    return content.startswith(b"\x80")
 
 
 def _read(item: HandedIn, entry: Entry) -> HandedIn:

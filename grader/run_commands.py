@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,9 +148,12 @@ class _Bench:
         return {name: outcome for name, outcome in found.items() if outcome is not None}
 
     def _is_elsewhere(self, name: str) -> bool:
-        """Whether a run has ended for other inputs than the present ones."""
+        """Whether a run of the present modules has ended for other options than the present ones."""
+        from grader.runs.cleaning import inputs_of
+
         return any(
             path.parent != self.executor.folder(self.runs[name], self.runs)
+            and inputs_of(path.parent).get("code") == self.executor.code.digest
             for path in (self.executor.root / name).glob("*/outcome.json")
         )
 
@@ -344,7 +348,8 @@ def submission(bench: _Bench, folder: Annotated[Path, typer.Argument(parser=_fol
             "another term gets its fields"
         )
     print(folder)
-    print(f"measure it with: grader check {folder} --full {' '.join(bench.measured_by())}", file=sys.stderr)
+    command = ["grader", "check", str(folder), "--full", *bench.measured_by()]
+    print(f"measure it with: {shlex.join(command)}", file=sys.stderr)
 
 
 @_app.command()
@@ -384,7 +389,7 @@ def estimate(
         is_extra = run.experiment.optional
         total += 0 if is_extra else seconds
         print(f"{run.name}: {seconds / 60:.1f} min" + (", only with --extras" if is_extra else ""))
-    print(f"together: {total / 3600:.1f} h")
+    print(f"together: {_duration(total)}")
 
 
 def _estimate_class(bench: _Bench, students: int, jobs: int | None, rerun: int) -> None:
@@ -399,7 +404,11 @@ def _estimate_class(bench: _Bench, students: int, jobs: int | None, rerun: int) 
     whole = cost.whole(students, judges, rerun, one_gpu=bench.executor.device.type == "cuda")
     told = f"{students} students" if students > 1 else "1 student"
     told += f", {judges} judges" if judges > 1 else ", 1 judge"
-    print(f"{told}: {whole / 60:.0f} min" if whole < 3600 else f"{told}: {whole / 3600:.1f} h")
+    print(f"{told}: {_duration(whole)}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 @_command()

@@ -77,7 +77,9 @@ class Written:
         value = self._value(part, *path)
         if value is None or (isinstance(value, str) and not _meaningful(value)):
             return ""
-        return f"a {type(value).__name__}" if isinstance(value, (dict, list)) else repr(value)[:40]
+        if isinstance(value, (dict, list)):
+            return f"a {type(value).__name__}"
+        return "a number beyond all" if isinstance(value, int) and value.bit_length() > 64 else repr(value)[:40]
 
     def _value(self, part: str, *path: str) -> object:
         value: object = self.tables.get(part)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 from grader.cases import Arrays
 from grader.checks import needs
@@ -26,6 +27,9 @@ _RECOVERED = (
 
 _FAR = 1
 """Percentage points from the target beyond which a sparsity is another one, and not miscounted by a few elements."""
+
+_MOST_TOLD = 8
+"""Of several wrong numbers."""
 
 _SPREAD = 0.1
 """How much the sparsities of layers differ at least under one global threshold; those of trained networks by 0.5."""
@@ -74,39 +78,66 @@ def _agrees(reported: float, measured: float, tolerance: float) -> bool:
 
 @dataclass(frozen=True)
 class _Claim:
-    """A reported number: of what, its path in answers.toml, and how the judge measures the same."""
+    """A reported number: of what, its path in answers.toml, and how the judge measures the same, in percent."""
 
     what: str
     path: tuple[str, ...]
-    measure: Callable[[float], Measured]
+    measure: Callable[[float], float]
 
 
-def _require_claim(exam: Exam, claim: _Claim, advice: str, tolerance: float | None = None) -> None:
+def _require_claims(
+    exam: Exam, claims: Iterable[_Claim], against: str, advice: str | None = None, tolerance: float | None = None
+) -> None:
+    """Every one of them; one failure says all that are wrong or missing. ``against`` is what they should be."""
     tolerance = tolerance or exam.thresholds.reported_tolerance
-    reported = exam.required(*claim.path)
-    found = claim.measure(reported)
-    require(_agrees(reported, found.accuracy, tolerance),
-            f"{claim.what}: the reported number is not what was measured on {exam.images}",
-            expected=f"{_percent(found.accuracy)}, give or take {tolerance:g} points",
-            received=f"{field(*claim.path)} = {reported}", advice=advice)  # fmt: skip
-
-
-def _require_claims(exam: Exam, claims: Iterable[_Claim], advice: str, tolerance: float | None = None) -> None:
-    """Every one of them; a failure says all that are wrong."""
-    failures: list[CheckFailed] = []
+    told: list[str] = []
+    wrong: list[tuple[_Claim, float, float]] = []
     for claim in claims:
         try:
-            _require_claim(exam, claim, advice, tolerance)
+            reported = exam.required(*claim.path)
         except CheckFailed as failure:
-            failures.append(failure)
-    if failures:
-        raise CheckFailed.together(failures)
+            told.append(failure.message)
+            continue
+        measured = claim.measure(reported)
+        if not _agrees(reported, measured, tolerance):
+            wrong.append((claim, reported, measured))
+    if len(wrong) == 1:
+        told.insert(0, f"{wrong[0][0].what}: the reported number is not {against}")
+    elif wrong:
+        told.insert(0, f"{len(wrong)} reported numbers are not {against}")
+    if not told:
+        return
+    several = len(wrong) > 1
+    expected = [_percent(measured) + f" for {claim.path[-1]}" * several for claim, _, measured in wrong]
+    received = [_read(claim.path, reported, measured) for claim, reported, measured in wrong]
+    allowance = f"give or take {tolerance:g} point" + ("" if tolerance == 1 else "s")
+    raise CheckFailed(
+        _some(told, ". "),
+        expected=f"{_some(expected)}, {allowance}" if wrong else None,
+        received=_some(received) if wrong else None,
+        advice=advice if wrong else None,
+    )
+
+
+def _some(phrases: Sequence[str], between: str = "; ") -> str:
+    rest = len(phrases) - _MOST_TOLD
+    return between.join([*phrases[:_MOST_TOLD], *([f"and so on for {rest} more"] if rest > 0 else [])])
+
+
+def _read(path: tuple[str, ...], reported: float, measured: float) -> str:
+    """What was reported, and how it was understood."""
+    percent = in_percent(reported, measured)
+    return f"{field(*path)} = {reported}" + ("" if percent == reported else f", read as {_percent(percent)}")
 
 
 _HANDED_IN = (
     "Report what the network that you hand in gets. If you measured on another copy of CIFAR-10 (such as one that was "
     "re-encoded), ask your instructor which one counts."
 )
+
+
+def _measured(exam: Exam) -> str:
+    return f"what was measured on {exam.images}"
 
 
 def _of_the_pretrained(exam: Exam) -> str:
@@ -135,12 +166,12 @@ def check_float_accuracy_is_as_reported(session: Session) -> None:
     """The reported accuracy of the pre-trained network is what the grader measures"""
     exam = session.exam
 
-    def measure(reported: float | None = None) -> Measured:
-        return exam.measure_state("2a", "pre-trained", exam.standard.pretrained, reported=reported)
+    def measure(reported: float | None = None) -> float:
+        return exam.measure_state("2a", "pre-trained", exam.standard.pretrained, reported=reported).accuracy
 
     measure()  # all drops are drops from it, whatever was reported
     claim = _Claim("the accuracy of the pre-trained network", ("2a", "accuracy"), measure)
-    _require_claim(exam, claim, _of_the_pretrained(exam))
+    _require_claims(exam, [claim], _measured(exam), _of_the_pretrained(exam))
 
 
 def check_one_shot_accuracies_are_as_reported(session: Session) -> None:
@@ -148,14 +179,14 @@ def check_one_shot_accuracies_are_as_reported(session: Session) -> None:
     exam = session.exam
 
     def claim(percent: float) -> _Claim:
-        def measure(reported: float) -> Measured:
+        def measure(reported: float) -> float:
             state = measures.pruned_by_layer(exam.standard.pretrained, percent)
-            return exam.measure_state("2b", f"pre-trained, {percent:g} % pruned", state, reported=reported)
+            return exam.measure_state("2b", f"pre-trained, {percent:g} % pruned", state, reported=reported).accuracy
 
         return _Claim(f"the accuracy with {percent:g} % of every layer pruned", one_shot_field(percent), measure)
 
-    claims = map(claim, exam.one_shot_percentages())
-    _require_claims(exam, claims, _of_the_pretrained(exam), exam.thresholds.one_shot_tolerance)
+    claims, tolerance = map(claim, exam.one_shot_percentages()), exam.thresholds.one_shot_tolerance
+    _require_claims(exam, claims, _measured(exam), _of_the_pretrained(exam), tolerance)
 
 
 def check_finetuned_network_is_sparse(session: Session) -> None:
@@ -184,9 +215,11 @@ def check_finetuned_network_is_a_descendant(session: Session) -> None:
 def _require_reported_network(exam: Exam, part: str, *path: str) -> None:
     network = exam.network(part)
     claim = _Claim(
-        f"the accuracy of {network.shown}", (part, *path), lambda reported: exam.measure(network, reported=reported)
+        f"the accuracy of {network.shown}",
+        (part, *path),
+        lambda reported: exam.measure(network, reported=reported).accuracy,
     )
-    _require_claim(exam, claim, _HANDED_IN)
+    _require_claims(exam, [claim], _measured(exam), _HANDED_IN)
 
 
 def check_iterative_network_is_sparse(session: Session) -> None:
@@ -236,14 +269,12 @@ def check_global_accuracy_is_as_reported(session: Session) -> None:
 def check_global_zeros_are_as_reported(session: Session) -> None:
     """The reported shares of zeros by layer are those of the globally pruned network that was handed in"""
     exam, network = session.exam, session.exam.network("2e")
-    for layer, share in measures.sparsity_by_layer(network.state).items():
-        path = ("2e", "zeros", layer)
-        reported = exam.required(*path)
-        tolerance = exam.thresholds.zeros_tolerance
-        agrees = _agrees(reported, 100 * share, tolerance)
-        require(agrees, f"the reported share of zeros of {layer} is not that of {network.shown}",
-                expected=f"{_percent(100 * share)}, give or take {tolerance:g} points",
-                received=f"{field(*path)} = {reported}")  # fmt: skip
+
+    def claim(layer: str, share: float) -> _Claim:
+        return _Claim(f"the share of zeros of {layer}", ("2e", "zeros", layer), lambda _: 100 * share)
+
+    claims = starmap(claim, measures.sparsity_by_layer(network.state).items())
+    _require_claims(exam, claims, f"that of {network.shown}", tolerance=exam.thresholds.zeros_tolerance)
 
 
 def check_global_network_is_a_descendant(session: Session) -> None:
@@ -259,28 +290,44 @@ def check_quantized_accuracies_are_as_reported(session: Session) -> None:
     exam = session.exam
 
     def claim(bits: int) -> _Claim:
-        def measure(reported: float) -> Measured:
+        def measure(reported: float) -> float:
             state = measures.quantized(exam.standard.pretrained, bits)
-            return exam.measure_state("3b", "pre-trained, quantized", state, bits, reported)
+            return exam.measure_state("3b", "pre-trained, quantized", state, bits, reported).accuracy
 
         return _Claim(f"the accuracy at {bits} bits without fine-tuning", ("3b", "numbers", f"bits_{bits}"), measure)
 
-    _require_claims(exam, map(claim, session.term.bits), _of_the_pretrained(exam))
+    _require_claims(exam, map(claim, session.term.bits), _measured(exam), _of_the_pretrained(exam))
 
 
 def _require_quantized_accuracy(exam: Exam, part: str, max_drops: dict[int, float]) -> None:
     """Every network of the part classifies well at its number of bits, or, untold, at one of the term's."""
-    for network in exam.networks(part):
+
+    def require_one(network: Network) -> None:
         found = {bits: exam.measure(network, bits) for bits in exam.candidate_bits(network)}
         bits = min(found, key=lambda bits: found[bits].drop - max_drops[bits])
         message = f"{network.shown}, quantized to {bits} bits, classifies {exam.images} too badly"
         advice = None if network.bits else "Name the number of bits: quantized_net_after_finetune_4bit.pt."
         require_drop(exam, found[bits], max_drops[bits], message, advice)
 
+    _require_each(exam.networks(part), require_one)
+
+
+def _require_each(networks: Iterable[Network], require_one: Callable[[Network], None]) -> None:
+    """Every network; one failure says what is wrong with all of them."""
+    failures: list[CheckFailed] = []
+    for network in networks:
+        try:
+            require_one(network)
+        except CheckFailed as failure:
+            failures.append(failure)
+    if failures:
+        raise CheckFailed.together(failures)
+
 
 def _require_reported_bits(exam: Exam, part: str) -> None:
     """The reported accuracy after fine-tuning of every network, at its number of bits, or, untold, at one of them."""
-    _require_claims(exam, (_claim_at_bits(exam, part, network) for network in exam.networks(part)), _HANDED_IN)
+    claims = (_claim_at_bits(exam, part, network) for network in exam.networks(part))
+    _require_claims(exam, claims, _measured(exam), _HANDED_IN)
 
 
 def _claim_at_bits(exam: Exam, part: str, network: Network) -> _Claim:
@@ -289,11 +336,14 @@ def _claim_at_bits(exam: Exam, part: str, network: Network) -> _Claim:
     given = {bits: value for bits, path in fields.items() if (value := exam.reported(*path)) is not None}
     found = {bits: exam.measure(network, bits, value).accuracy for bits, value in given.items()}
     off = {bits: abs(in_percent(given[bits], accuracy) - accuracy) for bits, accuracy in found.items()}
+    if not given and len(fields) > 1:
+        where = " or ".join(field(*path) for path in fields.values())
+        raise CheckFailed(f"answers.toml tells no accuracy of {network.shown}: write it into {where}, in percent")
     bits = min(off or fields, key=lambda bits: off.get(bits, 0.0))
     return _Claim(
         f"the accuracy of {network.shown} at {bits} bits",
         fields[bits],
-        lambda reported: exam.measure(network, bits, reported),
+        lambda reported: exam.measure(network, bits, reported).accuracy,
     )
 
 
@@ -314,11 +364,14 @@ def check_quantized_networks_are_descendants(session: Session) -> None:
 
 def check_sparse_quantized_networks_are_sparse(session: Session) -> None:
     """The pruned and quantized networks that were handed in still have the sparsity asked for"""
-    for network in session.exam.networks("3d"):
+
+    def require_one(network: Network) -> None:
         regrown = session.exam.descends_from_a_pruned_one(network.state)
         aside = ", though it descends from a pruned network: its zeros have grown back" if regrown else ""
         _require_target(network, session.term.target_sparsity, _REGROWN, aside)
         require_global_sparsity(network.state, session.term.target_sparsity)
+
+    _require_each(session.exam.networks("3d"), require_one)
 
 
 @needs("sparse_quantized_networks_are_sparse")
@@ -345,12 +398,12 @@ def check_symmetric_accuracies_are_as_reported(session: Session) -> None:
     exam = session.exam
 
     def claim(bits: int) -> _Claim:
-        def measure(reported: float) -> Measured:
-            return _nearest(_symmetric(exam, bits, reported), reported)
+        def measure(reported: float) -> float:
+            return _nearest(_symmetric(exam, bits, reported), reported).accuracy
 
         return _Claim(f"the accuracy at {bits} bits with symmetric levels", ("bonus", f"symmetric_{bits}"), measure)
 
-    _require_claims(exam, map(claim, session.term.bits), _of_the_pretrained(exam))
+    _require_claims(exam, map(claim, session.term.bits), _measured(exam), _of_the_pretrained(exam))
 
 
 def _symmetric(exam: Exam, bits: int, reported: float) -> Iterable[Measured]:

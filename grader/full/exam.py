@@ -268,16 +268,18 @@ class Exam:
         return told + self._repeated(parts)
 
     def _doubts(self) -> list[str]:
-        """Whether the network that all drops are drops from is one that was trained."""
+        """Whether all images are there, and the network that all drops are drops from is one that was trained."""
+        told = [f"{self.standard.shortfall}."] if self.standard.shortfall else []
         try:
             baseline = self.baseline
         except (CheckFailed, InternalError):  # a check has said so, or nothing depends on it
-            return []
+            return told
         if baseline >= _LEAST_BASELINE:
-            return []
+            return told
         return [
+            *told,
             f"The pre-trained network ({self.standard.name}) classifies only {baseline:.2f} % of {self.images} right, "
-            "so that drops from it say little. This is for the instructor: is it the class's network?"
+            "so that drops from it say little. This is for the instructor: is it the class's network?",
         ]
 
     def _repeated(self, parts: list[str]) -> list[str]:

@@ -31,7 +31,8 @@ _NUMBERS: list[Any] = [
 ]
 """What numpy's numbers are pickled with: an accuracy often stands beside a network."""
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|(?:build|instantiate|type) ([\w.]+)")
-_USUAL = ("state_dict", "model", "model_state_dict", "model_state", "net", "net_state_dict", "network", "weights")
+_BEFORE = ("init", "initial", "initial_state", "original", "pretrained", "before", "teacher", "baseline")
+"""Keys of networks that were there before the training."""
 _COUNTER = "num_batches_tracked"
 """BatchNorm's count of training batches, which no evaluation reads."""
 
@@ -98,8 +99,8 @@ def _opened(content: bytes) -> object:
 def _from_safetensors(content: bytes) -> object:
     try:
         return load_safetensors(content)
-    except Exception as error:  # a Rust parser over hostile bytes: every failure means the same
-        raise ProbeFailed("type", f"is truncated or damaged ({_short(error)}): save and hand it in again") from None
+    except Exception:  # a Rust parser over hostile bytes: every failure means the same
+        raise ProbeFailed("type", "is truncated or damaged: save and hand it in again") from None
 
 
 def _unpickled(content: bytes) -> object:
@@ -122,17 +123,13 @@ def _unreadable(error: Exception) -> ProbeFailed:
             "opened, since that might run code: save net.state_dict() with torch.save and no other options",
         )
     if found is None:
-        return ProbeFailed("type", f"is truncated or damaged ({_short(error)}): save and hand it in again")
+        return ProbeFailed("type", "is truncated or damaged: save and hand it in again")
     what = next(filter(None, found.groups()))[:100]
     return ProbeFailed(
         "type",
         f"holds a whole object ({what}) and not only tensors; it is not opened, since that would run code: "
         "save net.state_dict() alone",
     )
-
-
-def _short(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:80]
 
 
 # --- The state dict
@@ -144,10 +141,9 @@ def _state_dict(saved: object, wanted: frozenset[str]) -> tuple[Mapping[Any, Any
         raise ProbeFailed("type", f"holds a {type(saved).__name__}: save net.state_dict()")
     candidates = list(_dictionaries(saved))
     counts = [sum(bool(_suffix(name, wanted)) for name in candidate) for candidate, _ in candidates]
-    # Of several whole networks the one whose key says that it is the one in use.
-    ranks = [
-        (count, path.rpartition(".")[2].lower() in _USUAL) for count, (_, path) in zip(counts, candidates, strict=True)
-    ]
+    # Of several whole networks the first that is not there to compare with.
+    last_keys = (path.rpartition(".")[2].lower() for _, path in candidates)
+    ranks = [(count, key not in _BEFORE) for count, key in zip(counts, last_keys, strict=True)]
     return candidates[ranks.index(max(ranks))]
 
 

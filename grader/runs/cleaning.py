@@ -11,7 +11,7 @@ from typing import Any
 
 from grader.errors import GraderError
 
-__all__ = ["INPUTS", "removable", "remove"]
+__all__ = ["INPUTS", "inputs_of", "removable", "remove"]
 
 INPUTS = "inputs.json"
 """The file in a run's folder with what its key digests."""
@@ -33,7 +33,7 @@ def removable(root: Path, names: Container[str], code: str | None) -> Iterator[P
     for folder in sorted(root.glob("*/*")):
         if not (_KEY.fullmatch(folder.name) and _is_real(folder.parent) and _is_real(folder) and _is_run(folder)):
             continue
-        inputs = _inputs(folder)
+        inputs = inputs_of(folder)
         if (inputs and inputs["code"] != code) or (code is None and folder.parent.name in names):
             yield folder
 
@@ -66,7 +66,7 @@ def _is_run(folder: Path) -> bool:
     )
 
 
-def _inputs(folder: Path) -> dict[str, Any]:
+def inputs_of(folder: Path) -> dict[str, Any]:
     """The record of a run's inputs; empty where there is none, as older runs have none, or it is damaged."""
     try:
         inputs = json.loads((folder / INPUTS).read_bytes())

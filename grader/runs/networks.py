@@ -55,8 +55,8 @@ def read_network(path: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor] | 
 
 def digest_of_tensor(tensor: Tensor) -> str:
     """Of its type, its shape and its values."""
-    array = tensor.detach().cpu().contiguous().numpy()
-    return hashlib.sha256(f"{array.dtype} {array.shape} ".encode() + array.tobytes()).hexdigest()
+    content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + content).hexdigest()
 
 
 def _digest(state: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:

@@ -99,21 +99,20 @@ def _whole_or_not(target: Path) -> Iterator[None]:
 def fill(answers: str, runs: Mapping[str, Run], outcomes: Mapping[str, Outcome]) -> tuple[str, list[str]]:
     """The text of an answers.toml with the numbers of Labs 2 and 3 as measured, empty where they were not.
 
-    Also the names of the runs whose number has no field there, as those of another term.
+    Also the names of the runs whose number has no field at all there, as those of another term.
     """
     document = tomlkit.parse(answers)
     _empty(document)
-    homeless: list[str] = []
+    has_field: dict[str, bool] = {}
     for run, (*tables, key), number in _numbers(runs, outcomes):
         table: Any = document
         for name in tables:
             table = table.get(name, {})
         if key in table:
             table[key] = number
-        elif run not in homeless:
-            homeless.append(run)
+        has_field[run] = has_field.get(run, False) or key in table
     document["measured"]["source"] = _source(outcomes)
-    return tomlkit.dumps(document), homeless
+    return tomlkit.dumps(document), [run for run, found in has_field.items() if not found]
 
 
 def _empty(table: MutableMapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Column, Table
 
 from grader.assignment import FullThresholds
@@ -14,6 +15,8 @@ from grader.runs.plan import Run
 __all__ = ["Row", "as_markdown", "as_rich", "rows"]
 
 NUMBERS = ("accuracy %", "drop", "accepted", "sparsity %", "epochs", "published %")
+_SHORT = ("acc. %", "drop", "max.", "zeros %", "epochs", "publ. %")
+"""The same where there is little room; ``max.`` is the largest drop that is accepted."""
 NOT_MEASURED = "not measured"
 
 
@@ -120,8 +123,8 @@ def as_rich(table_rows: Iterable[Row]) -> Table:
     """For a terminal: networks by the names that ``grader runs run`` takes, which stay whole however narrow it is."""
     shown = list(table_rows)
     longest = max((len(row.run) for row in shown), default=0)
-    table = Table("part", Column("run", no_wrap=True, min_width=longest))
-    for column in NUMBERS:
+    table = Table("part", Column("run", no_wrap=True, min_width=longest), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in _SHORT:
         table.add_column(column, justify="right")
     for row in shown:
         table.add_row(row.part, row.run, *row.numbers())

@@ -16,8 +16,10 @@ from grader.entries import Entry
 from grader.errors import TooLarge, UnusableSubmission
 from grader.submission import load_submission
 
+WHOLE = b"PK" + b"\0" * 30 + b"PK\5\6" + b"\0" * 18
 
-def entry(path: str, content: bytes = b"x") -> Entry:
+
+def entry(path: str, content: bytes = WHOLE) -> Entry:
     return Entry(path, lambda _: content)
 
 
@@ -59,18 +61,18 @@ def entry(path: str, content: bytes = b"x") -> Entry:
         ("bruno_pruned_quantized_net_4bit.pt", "3d", 4),
         ("net_after_finetune_4bit.pt", EITHER, 4),
         ("finetuned_2_bits.pt", EITHER, 2),
+        ("hw4_bittner_net_after_finetune.pt", "2c", None),
+        ("orbit_3_net_after_finetune.pt", "2c", None),
+        ("bittner_net_after_global_iterative_prune.pt", "2e", None),
         ("net_after_global_iterative_prune_3bit.pt", "3d", 3),
         ("net_after_finetune_32bit.pt", "2c", None),
         ("net_after_finetune_2.pt", "2c", None),
-        ("sparse/quantized_net_after_finetune_4bit.pt", "3d", 4),
-        ("hw4/pruned_70/quantized_net_after_finetune_4bit.pt", "3d", 4),
-        ("pruning_lab/quantized_net_after_finetune_4bit.pt", "3c", 4),
-        ("dense/quantized_net_after_finetune_4bit.pt", "3c", 4),
+        ("pruned_nets/quantized_net_after_finetune_4bit.pt", "3c", 4),
     ],
 )
 def test_the_name_says_which_network_it_is(path: str, part: str, bits: int | None) -> None:
     (found,), notes = collect([entry(path)])
-    assert (found.path, found.part, found.bits, found.content, found.problem) == (path, part, bits, b"x", "")
+    assert (found.path, found.part, found.bits, found.content, found.problem) == (path, part, bits, WHOLE, "")
     assert notes == []
 
 
@@ -100,10 +102,7 @@ def test_a_name_that_tells_of_fine_tuning_has_the_place_before_one_that_does_not
     assert notes == ["Not taken, since another checkpoint has its place: quantized_net_4bit.pt."]
 
 
-WHOLE = b"PK" + b"\0" * 30 + b"PK\5\6" + b"\0" * 18
-
-
-@pytest.mark.parametrize("broken", [b"", b"hello\n", WHOLE[:20], b"<html>", b"x" * (17 << 20)], ids=len)
+@pytest.mark.parametrize("broken", [b"", b"hello\n", WHOLE[:20], b"\xff\0\0\0\0\0\0\0{}", b"x" * (17 << 20)], ids=len)
 def test_an_upload_that_failed_takes_no_place_from_one_that_did_not(broken: bytes) -> None:
     def read(content: bytes) -> Callable[[int], bytes]:
         def reading(limit: int) -> bytes:
@@ -116,8 +115,10 @@ def test_an_upload_that_failed_takes_no_place_from_one_that_did_not(broken: byte
     first, second = "net_after_finetune.pt", "net_after_finetune (1).pt"
     (found,), (note,) = collect([Entry(first, read(broken)), Entry(second, read(WHOLE))])
     assert (found.path, found.content) == (second, WHOLE)
-    assert note.startswith("Not taken, since it is empty, cut off or no checkpoint, and another has its place: ")
-    assert first in note
+    assert note == f"Not taken, since it is empty, cut off, too large, unreadable or no checkpoint: {first}."
+    (found,), (note,) = collect([Entry(first, read(WHOLE)), Entry(second, read(broken))])
+    assert found.path == first
+    assert note == f"Not taken, since it is empty, cut off, too large, unreadable or no checkpoint: {second}."
     (found,), _ = collect([Entry(first, read(WHOLE)), Entry(second, read(WHOLE + WHOLE))])
     assert found.content == WHOLE  # of two whole ones, the first
 
@@ -154,6 +155,7 @@ def test_many_numbers_of_bits_take_no_place_from_lab_2() -> None:
         ("quantized_net_after_finetune.pt", ("3c", "3d")),
         ("Lab 3(d)/qat.pt", ("3d",)),
         ("best.pt", ()),
+        ("net_2bit.pt", ()),
         ("net_after_finetune.py", ()),
     ],
 )

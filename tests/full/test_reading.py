@@ -83,6 +83,7 @@ ACCEPTED: dict[str, tuple[Callable[[State], Any], str]] = {
     "net in a dictionary": (lambda s: {"net": s, "acc": 89.4}, "from its key 'net'"),
     "an accuracy of numpy's": (lambda s: {"net": s, "acc": np.float64(0.9), "n": np.int64(3)}, "its key 'net'"),
     "the older of two": (lambda s: {"init": scaled(s), "model": s}, "from its key 'model'"),
+    "the first of two": (lambda s: {"pruned": s, "model": scaled(s)}, "from its key 'pruned'"),
     "a negative view": (lambda s: {**s, FIRST: torch._neg_view(-s[FIRST])}, ""),
     "beside an optimizer": (lambda s: {"opt": {"state": {0: s[FIRST]}}, "run": {"model": s}}, "its key 'run.model'"),
     "pruning masks": (masked, "pruning masks apart; they were multiplied"),

@@ -63,6 +63,7 @@ ENDED = {
         "a bit flipped": flipped,
         "another network": lambda content: pack({"weight": torch.zeros(2)}),
         "by another program": lambda content: save(load(content)),
+        "in bfloat16": lambda content: pack({name: value.bfloat16() for name, value in load(content).items()}),
     },
 }
 SNAPSHOT = {
