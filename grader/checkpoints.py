@@ -34,8 +34,8 @@ _MAX_LOOKS = 8
 
 _PART = re.compile(r"(?<![^_/])(?:lab_?|part_?)?(2c|2d|2e|3c|3d)(?![^_/])")
 _QUANTIZED = re.compile(r"quant|qat")
-_IN_BITS = re.compile(r"(?:^|_)(?:[2-8]_?n?bits?|n?bits?[_=]*[2-8])(?:_|$)")
-"""As words of their own, and not 16 or 32, which are floats."""
+_IN_BITS = re.compile(r"(?:(?<!\d)[2-8]n?bits?|(?:^|_)[2-8]_n?bits?|(?:^|_)n?bits?[_=]*[2-8])(?:_|$)")
+"""No part of another word, and not 16 or 32, which are floats."""
 _SPARSE = re.compile(r"sparse|prun|global|iterative")
 _NEGATED = re.compile(r"(?<![a-z])(?:un|non_?|not_|no_|without_)(?:quant|sparse|prun)[a-z]*")
 _TUNED = re.compile(r"fine_?tun|qat|aware")

@@ -28,8 +28,8 @@ _RECOVERED = (
 _FAR = 1
 """Percentage points from the target beyond which a sparsity is another one, and not miscounted by a few elements."""
 
-_MOST_TOLD = 8
-"""Of several wrong numbers."""
+_MOST_TOLD, _MOST_MISSING = 8, 2
+"""Of several wrong numbers, and of fields without one."""
 
 _SPREAD = 0.1
 """How much the sparsities of layers differ at least under one global threshold; those of trained networks by 0.5."""
@@ -78,11 +78,15 @@ def _agrees(reported: float, measured: float, tolerance: float) -> bool:
 
 @dataclass(frozen=True)
 class _Claim:
-    """A reported number: of what, its path in answers.toml, and how the judge measures the same, in percent."""
+    """A reported number: of what, its path in answers.toml, and how the judge measures the same, in percent.
+
+    ``instead`` says which other fields would do.
+    """
 
     what: str
     path: tuple[str, ...]
     measure: Callable[[float], float]
+    instead: str = ""
 
 
 def _require_claims(
@@ -90,38 +94,42 @@ def _require_claims(
 ) -> None:
     """Every one of them; one failure says all that are wrong or missing. ``against`` is what they should be."""
     tolerance = tolerance or exam.thresholds.reported_tolerance
-    told: list[str] = []
+    missing: list[str] = []
     wrong: list[tuple[_Claim, float, float]] = []
     for claim in claims:
         try:
             reported = exam.required(*claim.path)
         except CheckFailed as failure:
-            told.append(failure.message)
+            missing.append(failure.message + claim.instead)
             continue
         measured = claim.measure(reported)
         if not _agrees(reported, measured, tolerance):
             wrong.append((claim, reported, measured))
-    if len(wrong) == 1:
-        told.insert(0, f"{wrong[0][0].what}: the reported number is not {against}")
-    elif wrong:
-        told.insert(0, f"{len(wrong)} reported numbers are not {against}")
-    if not told:
+    if not missing and not wrong:
         return
+    told: list[str] = []
+    if len(wrong) == 1:
+        told.append(f"{wrong[0][0].what}: the reported number is not {against}")
+    elif wrong:
+        told.append(f"{len(wrong)} reported numbers are not {against}")
+    told += missing[:_MOST_MISSING]
+    if len(missing) > _MOST_MISSING:
+        told.append(f"So it is with {len(missing) - _MOST_MISSING} more numbers")
     several = len(wrong) > 1
     expected = [_percent(measured) + f" for {claim.path[-1]}" * several for claim, _, measured in wrong]
     received = [_read(claim.path, reported, measured) for claim, reported, measured in wrong]
     allowance = f"give or take {tolerance:g} point" + ("" if tolerance == 1 else "s")
     raise CheckFailed(
-        _some(told, ". "),
+        ". ".join(told),
         expected=f"{_some(expected)}, {allowance}" if wrong else None,
         received=_some(received) if wrong else None,
         advice=advice if wrong else None,
     )
 
 
-def _some(phrases: Sequence[str], between: str = "; ") -> str:
+def _some(phrases: Sequence[str]) -> str:
     rest = len(phrases) - _MOST_TOLD
-    return between.join([*phrases[:_MOST_TOLD], *([f"and so on for {rest} more"] if rest > 0 else [])])
+    return "; ".join([*phrases[:_MOST_TOLD], *([f"and so on for {rest} more"] if rest > 0 else [])])
 
 
 def _read(path: tuple[str, ...], reported: float, measured: float) -> str:
@@ -336,14 +344,13 @@ def _claim_at_bits(exam: Exam, part: str, network: Network) -> _Claim:
     given = {bits: value for bits, path in fields.items() if (value := exam.reported(*path)) is not None}
     found = {bits: exam.measure(network, bits, value).accuracy for bits, value in given.items()}
     off = {bits: abs(in_percent(given[bits], accuracy) - accuracy) for bits, accuracy in found.items()}
-    if not given and len(fields) > 1:
-        where = " or ".join(field(*path) for path in fields.values())
-        raise CheckFailed(f"answers.toml tells no accuracy of {network.shown}: write it into {where}, in percent")
     bits = min(off or fields, key=lambda bits: off.get(bits, 0.0))
+    others = [field(*path) for other, path in fields.items() if other != bits]
     return _Claim(
         f"the accuracy of {network.shown} at {bits} bits",
         fields[bits],
         lambda reported: exam.measure(network, bits, reported).accuracy,
+        f" (of {network.shown}; {' or '.join(others)} would do as well)" if others else "",
     )
 
 

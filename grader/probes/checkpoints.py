@@ -31,8 +31,10 @@ _NUMBERS: list[Any] = [
 ]
 """What numpy's numbers are pickled with: an accuracy often stands beside a network."""
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|(?:build|instantiate|type) ([\w.]+)")
-_BEFORE = ("init", "initial", "initial_state", "original", "pretrained", "before", "teacher", "baseline")
-"""Keys of networks that were there before the training."""
+_BEFORE = re.compile(
+    r"(?:^|[._])(?:init|initial|orig|original|pretrained|before|teacher|baseline|old|rewind)(?:[._]|$)", re.IGNORECASE
+)
+"""A word of keys that lead to a network that was there before the training."""
 _COUNTER = "num_batches_tracked"
 """BatchNorm's count of training batches, which no evaluation reads."""
 
@@ -142,8 +144,7 @@ def _state_dict(saved: object, wanted: frozenset[str]) -> tuple[Mapping[Any, Any
     candidates = list(_dictionaries(saved))
     counts = [sum(bool(_suffix(name, wanted)) for name in candidate) for candidate, _ in candidates]
     # Of several whole networks the first that is not there to compare with.
-    last_keys = (path.rpartition(".")[2].lower() for _, path in candidates)
-    ranks = [(count, key not in _BEFORE) for count, key in zip(counts, last_keys, strict=True)]
+    ranks = [(count, not _BEFORE.search(path)) for count, (_, path) in zip(counts, candidates, strict=True)]
     return candidates[ranks.index(max(ranks))]
 
 

@@ -61,6 +61,7 @@ def entry(path: str, content: bytes = WHOLE) -> Entry:
         ("bruno_pruned_quantized_net_4bit.pt", "3d", 4),
         ("net_after_finetune_4bit.pt", EITHER, 4),
         ("finetuned_2_bits.pt", EITHER, 2),
+        ("net4bit_finetune.pt", EITHER, 4),
         ("hw4_bittner_net_after_finetune.pt", "2c", None),
         ("orbit_3_net_after_finetune.pt", "2c", None),
         ("bittner_net_after_global_iterative_prune.pt", "2e", None),

@@ -227,6 +227,8 @@ def test_reported_zeros_are_compared(session: MakeSession, network: dict[str, np
     assert layer in failure(told({**shares, layer: shares[layer] + 1}), "global_zeros_are_as_reported").message
     del shares[layer]
     assert "is empty" in failure(told(shares), "global_zeros_are_as_reported").message
+    none = failure(told({layer: shares[layer] for layer in list(shares)[:1]}), "global_zeros_are_as_reported")
+    assert none.message.count("is empty") == 2 and none.message.endswith(". So it is with 17 more numbers")
 
 
 # --- what the judge makes of the pre-trained network itself
@@ -342,8 +344,12 @@ def test_reported_accuracies_of_quantized_networks_are_compared(
         found = failure(session(told, answers=f"[{part}.numbers]\nafter_3 = {row.accuracy + 30}"), name)
         assert f"[{part}.numbers] after_3" in (found.received or "")
     assert "after_3 in answers.toml is empty" in failure(session(item), name).message
-    where = " or ".join(f"[{part}.numbers] after_{bits}" for bits in (4, 3, 2))
-    assert f"write it into {where}, in percent" in failure(session(untold), name).message
+    told = failure(session(untold, replace(item, path="another.pt")), name).message
+    assert "after_4 in answers.toml is empty" in told and "after_3 in answers.toml is empty" in told
+    others = " or ".join(f"[{part}.numbers] after_{bits}" for bits in (3, 2))
+    assert f"(of `{untold.path}`; {others} would do as well)" in told
+    odd = session(untold, answers=f'[{part}.numbers]\nafter_4 = "about 88"')
+    assert "after_4 in answers.toml is 'about 88', but must be" in failure(odd, name).message
 
 
 @pytest.mark.parametrize(("part", "prefix"), [("3c", ""), ("3d", "sparse_")])

@@ -83,6 +83,14 @@ ACCEPTED: dict[str, tuple[Callable[[State], Any], str]] = {
     "net in a dictionary": (lambda s: {"net": s, "acc": 89.4}, "from its key 'net'"),
     "an accuracy of numpy's": (lambda s: {"net": s, "acc": np.float64(0.9), "n": np.int64(3)}, "its key 'net'"),
     "the older of two": (lambda s: {"init": scaled(s), "model": s}, "from its key 'model'"),
+    "the trained of two": (
+        lambda s: {"initial_state_dict": scaled(s), "model_state_dict": s},
+        "from its key 'model_state_dict'",
+    ),
+    "after and before": (
+        lambda s: {"before": {"state_dict": scaled(s)}, "after": {"state_dict": s}},
+        "from its key 'after.state_dict'",
+    ),
     "the first of two": (lambda s: {"pruned": s, "model": scaled(s)}, "from its key 'pruned'"),
     "a negative view": (lambda s: {**s, FIRST: torch._neg_view(-s[FIRST])}, ""),
     "beside an optimizer": (lambda s: {"opt": {"state": {0: s[FIRST]}}, "run": {"model": s}}, "its key 'run.model'"),
