@@ -159,8 +159,10 @@ class _Bench:
 
     def measured_by(self) -> list[str]:
         """The options with which `grader check --full` measures what these runs come to."""
+        from grader.runs.plan import PRETRAIN
+
         executor = self.executor
-        start = executor.pretrained or self.folders()["pretrain"] / "net.safetensors"
+        start = executor.pretrained or executor.folder(self.runs[PRETRAIN], self.runs) / "net.safetensors"
         options = ["--pretrained", str(start)]
         options += ["--data", str(executor.data)] if executor.data else []
         return options + (["--assignment", str(self.assignment)] if self.assignment else [])

@@ -268,7 +268,12 @@ class Exam:
         return told + self._repeated(parts)
 
     def _doubts(self) -> list[str]:
-        """Whether all images are there, and the network that all drops are drops from is one that was trained."""
+        """Whether all images are there, and the network that all drops are drops from is one that was trained.
+
+        Where nothing was measured it does not matter, and the network is not measured for it.
+        """
+        if not self._rows:
+            return []
         told = [f"{self.standard.shortfall}."] if self.standard.shortfall else []
         try:
             baseline = self.baseline

@@ -132,6 +132,21 @@ def test_one_threshold_per_layer_is_not_global(session: MakeSession, network: di
     assert "has the same sparsity" in found.message
 
 
+def test_one_threshold_per_layer_with_some_weights_moved_is_not_global(
+    session: MakeSession, network: dict[str, np.ndarray]
+) -> None:
+    """Three percent of a small layer grow back, and as many weights of a large one go."""
+    state = dict(pruned(network, "2c"))
+    for layer, value in (("final_fc.linear.weight", 0.0), ("body_op.8.conv2.0.conv.weight", 0.01)):
+        weight = state[layer].copy().ravel()
+        here = np.flatnonzero(weight == 0) if not value else np.flatnonzero(weight)
+        weight[here[:19]] = 0.01 - value
+        state[layer] = weight.reshape(state[layer].shape)
+    shares = measures.sparsity_by_layer(state).values()
+    assert max(shares) - min(shares) > 0.025
+    assert "has the same sparsity" in failure(session(handed("2e", state)), "global_network_is_sparse").message
+
+
 @pytest.mark.parametrize("part", LAB2)
 def test_a_bad_accuracy_is_told_against_the_baseline(
     part: str, session: MakeSession, network: dict[str, np.ndarray]
@@ -466,7 +481,10 @@ def no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_pretrained_network_that_guesses_is_told(session: MakeSession) -> None:
-    few, note = session().exam.notes(["2a"])
+    asked = session()
+    assert asked.exam.notes(["3a"]) == []  # where nothing is measured nothing is said
+    failure(asked, "float_accuracy_is_as_reported")
+    few, note = asked.exam.notes(["2a"])
     assert few.startswith("CIFAR-10 is not whole: only 40 of 10,000 test images")
     assert "classifies only 10.00 % of the grader's 40 test images right" in note and "instructor" in note
 
